@@ -1,0 +1,124 @@
+//! What the vCPU sees of the machine around it: memory, ports, device memory and pins.
+
+use cutaway_isa::{Vector, Width};
+use cutaway_memory::GuestMemory;
+
+/// The machine as the vCPU's pins and address lines reach it.
+///
+/// `at` is always the exact tick count (instructions retired plus ticks skipped in HLT) before
+/// the accessing instruction: guest time is computed from it and from nothing else.
+pub trait Bus {
+    /// RAM and ROM. Device pages are those it calls [`cutaway_memory::PageKind::Device`].
+    fn memory(&mut self) -> &mut GuestMemory;
+
+    /// Port read of 1, 2 or 4 bytes. What nobody drives reads as ones.
+    fn port_read(&mut self, port: u16, width: Width, at: u64) -> u32;
+
+    /// Port write of 1, 2 or 4 bytes.
+    fn port_write(&mut self, port: u16, width: Width, value: u32, at: u64);
+
+    /// Read of 1 to 8 bytes of device memory, never across a page border.
+    fn mmio_read(&mut self, address: u64, width: Width, at: u64) -> u64;
+
+    /// Write of 1 to 8 bytes of device memory, never across a page border.
+    fn mmio_write(&mut self, address: u64, width: Width, value: u64, at: u64);
+
+    /// The level of the input pins now. Looked at on entry to `run` and after each instruction
+    /// that reached a device.
+    fn pins(&self) -> Pins;
+
+    /// INTA: the vector of the interrupt that the vCPU takes now.
+    fn acknowledge(&mut self, at: u64) -> Vector;
+
+    /// The tick count at which `run` must return at the latest: the next deadline. Asked again
+    /// after each instruction that reached a device; a value in the past stops at once.
+    fn stop_at(&self) -> u64;
+
+    /// An event of a class that [`crate::Vcpu::set_trace`] asked for.
+    fn trace(&mut self, event: &Event) {
+        let _ = event;
+    }
+}
+
+/// Input pins of the vCPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pins {
+    /// INTR: an unmasked interrupt request waits.
+    pub intr: bool,
+    /// NMI. An edge is what counts: the vCPU takes one NMI for each rise that it sees.
+    pub nmi: bool,
+    /// A20M# is asserted: physical address bit 20 is forced to zero.
+    pub a20_masked: bool,
+}
+
+/// What the vCPU reports while it runs, for logs and classrooms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An exception or interrupt is delivered.
+    Interrupt {
+        /// Ticks before it.
+        at: u64,
+        /// Where it goes.
+        vector: Vector,
+        /// The error code pushed, if the exception has one.
+        error_code: Option<u32>,
+        /// `"exception"`, `"external"`, `"software"` or `"nmi"`.
+        source: &'static str,
+        /// CS selector at the time.
+        cs: u16,
+        /// The RIP that is pushed.
+        rip: u64,
+        /// CR2 for #PF.
+        cr2: Option<u64>,
+    },
+    /// A port was read or written.
+    Port {
+        /// Ticks before it.
+        at: u64,
+        /// Whether the guest wrote.
+        write: bool,
+        /// The port.
+        port: u16,
+        /// How wide.
+        width: Width,
+        /// The value.
+        value: u32,
+    },
+    /// A page walk filled a translation.
+    PageWalk {
+        /// Ticks before it.
+        at: u64,
+        /// The linear address.
+        linear: u64,
+        /// What it leads to.
+        physical: u64,
+        /// Whether for a write.
+        write: bool,
+        /// Whether for an instruction fetch.
+        fetch: bool,
+    },
+    /// A control register, EFER or the privilege mode changed: translations are flushed.
+    Mode {
+        /// Ticks before it.
+        at: u64,
+        /// CR0.
+        cr0: u64,
+        /// CR3.
+        cr3: u64,
+        /// CR4.
+        cr4: u64,
+        /// EFER.
+        efer: u64,
+    },
+    /// An instruction is about to run.
+    Instruction {
+        /// Ticks before it.
+        at: u64,
+        /// CS selector.
+        cs: u16,
+        /// RIP.
+        rip: u64,
+        /// The instruction in NASM syntax.
+        text: String,
+    },
+}

@@ -1,0 +1,3 @@
+//! One x86 vCPU.
+mod bus;
+pub use bus::{Bus, Event, Pins};

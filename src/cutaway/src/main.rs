@@ -1,0 +1,3 @@
+//! The `cutaway` program.
+#![forbid(unsafe_code)]
+fn main() {}

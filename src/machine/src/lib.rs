@@ -1,0 +1,2 @@
+//! PLACEHOLDER
+#![forbid(unsafe_code)]

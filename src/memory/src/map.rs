@@ -1,0 +1,262 @@
+//! The map from guest-physical pages to the backing, and dirty tracking.
+//!
+//! Reads outside memory give ones (open bus), writes there are dropped, ROM ignores writes.
+//! Device ranges are not in the map: the CPU asks [`GuestMemory::page`] and takes those to the
+//! bus. A page is *touched* from its first write on, and *dirty* from its first write after
+//! [`GuestMemory::clear_dirty`]; both are exact to the page.
+
+use crate::backing::{Backing, MemoryError};
+
+/// Page size of the map as a power of two: 4 KiB.
+pub const PAGE_BITS: u32 = 12;
+/// Page size of the map in bytes.
+pub const PAGE_SIZE: u64 = 1 << PAGE_BITS;
+
+/// What a guest-physical page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageKind {
+    /// RAM at this offset of the backing.
+    Ram(usize),
+    /// ROM at this offset of the backing: writes are dropped.
+    Rom(usize),
+    /// Not memory: a device, or nobody.
+    Device,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Region {
+    start: u64,
+    len: u64,
+    offset: usize,
+    rom: bool,
+}
+
+/// Guest RAM and ROM at their guest-physical addresses.
+#[derive(Debug)]
+pub struct GuestMemory {
+    backing: Backing,
+    used: usize,
+    regions: Vec<Region>,
+    touched: Vec<u64>,
+    dirty: Vec<u64>,
+}
+
+impl GuestMemory {
+    /// An empty map over a backing that can hold `capacity` bytes of regions.
+    pub fn new(capacity: u64) -> Result<Self, MemoryError> {
+        let error = || MemoryError::Region { start: 0, len: capacity };
+        let len = usize::try_from(capacity.next_multiple_of(PAGE_SIZE)).map_err(|_| error())?;
+        let words = (len >> PAGE_BITS).div_ceil(64);
+        Ok(Self {
+            backing: Backing::new(len)?,
+            used: 0,
+            regions: Vec::new(),
+            touched: vec![0; words],
+            dirty: vec![0; words],
+        })
+    }
+
+    /// Adds RAM at `start`, zeroed. Both numbers are multiples of [`PAGE_SIZE`].
+    pub fn add_ram(&mut self, start: u64, len: u64) -> Result<(), MemoryError> {
+        self.add(start, len, false).map(|_| ())
+    }
+
+    /// Adds ROM at `start`; the image is padded with zeros to a whole page.
+    pub fn add_rom(&mut self, start: u64, image: &[u8]) -> Result<(), MemoryError> {
+        let len = (image.len() as u64).next_multiple_of(PAGE_SIZE);
+        let offset = self.add(start, len, true)?;
+        self.backing.write(offset, image);
+        for page in offset >> PAGE_BITS..(offset + len as usize) >> PAGE_BITS {
+            self.mark_dirty(page << PAGE_BITS);
+        }
+        Ok(())
+    }
+
+    /// Shows `len` bytes of the ROM or RAM at `original` a second time at `start`.
+    pub fn add_alias(&mut self, start: u64, original: u64, len: u64) -> Result<(), MemoryError> {
+        let error = MemoryError::Region { start, len };
+        let Some(of) = self.region(original) else { return Err(error) };
+        let within = original - of.start;
+        let fits = within + len <= of.len && (start | original | len) % PAGE_SIZE == 0;
+        if !fits || self.overlaps(start, len) {
+            return Err(error);
+        }
+        self.insert(Region { start, len, offset: of.offset + within as usize, rom: of.rom });
+        Ok(())
+    }
+
+    fn add(&mut self, start: u64, len: u64, rom: bool) -> Result<usize, MemoryError> {
+        let offset = self.used;
+        let room = (self.backing.len() - offset) as u64;
+        if (start | len) % PAGE_SIZE != 0 || len > room || self.overlaps(start, len) {
+            return Err(MemoryError::Region { start, len });
+        }
+        self.used += len as usize;
+        self.insert(Region { start, len, offset, rom });
+        Ok(offset)
+    }
+
+    fn overlaps(&self, start: u64, len: u64) -> bool {
+        let Some(end) = start.checked_add(len) else { return true };
+        self.regions.iter().any(|r| start < r.start + r.len && r.start < end)
+    }
+
+    fn insert(&mut self, region: Region) {
+        let at = self.regions.partition_point(|r| r.start < region.start);
+        self.regions.insert(at, region);
+    }
+
+    fn region(&self, address: u64) -> Option<Region> {
+        let after = self.regions.partition_point(|r| r.start <= address);
+        let region = *self.regions.get(after.checked_sub(1)?)?;
+        (address - region.start < region.len).then_some(region)
+    }
+
+    /// The bytes themselves, by offset.
+    #[must_use]
+    pub fn backing(&self) -> &Backing {
+        &self.backing
+    }
+
+    /// What the page of `address` is; the offset in the answer is that of the page's start.
+    #[must_use]
+    pub fn page(&self, address: u64) -> PageKind {
+        let Some(region) = self.region(address) else { return PageKind::Device };
+        let offset = region.offset + ((address - region.start) & !(PAGE_SIZE - 1)) as usize;
+        if region.rom { PageKind::Rom(offset) } else { PageKind::Ram(offset) }
+    }
+
+    /// RAM regions as (start, length), ascending, without ROM.
+    pub fn ram(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.regions.iter().filter(|r| !r.rom).map(|r| (r.start, r.len))
+    }
+
+    /// Reads bytes; what is not memory reads as ones.
+    pub fn read(&self, address: u64, bytes: &mut [u8]) {
+        for_each_page(address, bytes.len(), |address, range| {
+            let part = &mut bytes[range];
+            let within = (address % PAGE_SIZE) as usize;
+            match self.page(address) {
+                PageKind::Ram(page) | PageKind::Rom(page) => self.backing.read(page + within, part),
+                PageKind::Device => part.fill(0xff),
+            }
+        });
+    }
+
+    /// Writes bytes into RAM and marks the pages; elsewhere the bytes are dropped.
+    pub fn write(&mut self, address: u64, bytes: &[u8]) {
+        for_each_page(address, bytes.len(), |address, range| {
+            if let PageKind::Ram(page) = self.page(address) {
+                self.mark_dirty(page);
+                self.backing.write(page + (address % PAGE_SIZE) as usize, &bytes[range]);
+            }
+        });
+    }
+
+    /// Whether `address..address + len` is RAM throughout.
+    #[must_use]
+    pub fn is_ram(&self, address: u64, len: u64) -> bool {
+        self.region(address).is_some_and(|r| !r.rom && len <= r.len - (address - r.start))
+    }
+
+    /// Marks the backing page at `offset` touched and dirty. Who writes through
+    /// [`GuestMemory::backing`] calls this first.
+    pub fn mark_dirty(&mut self, offset: usize) {
+        let page = offset >> PAGE_BITS;
+        self.touched[page / 64] |= 1 << (page % 64);
+        self.dirty[page / 64] |= 1 << (page % 64);
+    }
+
+    /// Whether the backing page at `offset` was written since the last [`Self::clear_dirty`].
+    #[must_use]
+    pub fn is_dirty(&self, offset: usize) -> bool {
+        let page = offset >> PAGE_BITS;
+        self.dirty[page / 64] >> (page % 64) & 1 != 0
+    }
+
+    /// Forgets what is dirty. The CPU's write translations must be flushed with it.
+    pub fn clear_dirty(&mut self) {
+        self.dirty.fill(0);
+    }
+
+    /// Backing offsets of the pages ever written, ascending.
+    pub fn touched_pages(&self) -> impl Iterator<Item = usize> + '_ {
+        set_bits(&self.touched)
+    }
+
+    /// Backing offsets of the dirty pages, ascending.
+    pub fn dirty_pages(&self) -> impl Iterator<Item = usize> + '_ {
+        set_bits(&self.dirty)
+    }
+}
+
+fn set_bits(words: &[u64]) -> impl Iterator<Item = usize> + '_ {
+    words.iter().enumerate().flat_map(|(at, &word)| {
+        (0..64).filter(move |bit| word >> bit & 1 != 0).map(move |bit| (at * 64 + bit) << PAGE_BITS)
+    })
+}
+
+/// Calls `each` with the address and the range of bytes of every page in turn. Addresses
+/// wrap at 2^64.
+fn for_each_page(address: u64, len: usize, mut each: impl FnMut(u64, std::ops::Range<usize>)) {
+    let mut done = 0;
+    while done < len {
+        let at = address.wrapping_add(done as u64);
+        let part = (len - done).min((PAGE_SIZE - at % PAGE_SIZE) as usize);
+        each(at, done..done + part);
+        done += part;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory() -> GuestMemory {
+        let mut memory = GuestMemory::new(0x10_0000).unwrap();
+        memory.add_ram(0, 0x8000).unwrap();
+        memory.add_rom(0xf_0000, &[0x11; 0x1000]).unwrap();
+        memory.add_alias(0xffff_f000, 0xf_0000, 0x1000).unwrap();
+        memory
+    }
+
+    #[test]
+    fn a_read_across_the_end_of_ram_gives_open_bus() {
+        let mut memory = memory();
+        memory.write(0x7ffe, &[1, 2, 3, 4]);
+
+        let mut bytes = [0; 4];
+        memory.read(0x7ffe, &mut bytes);
+        assert_eq!(bytes, [1, 2, 0xff, 0xff]);
+    }
+
+    #[test]
+    fn rom_drops_writes_and_shows_at_its_alias() {
+        let mut memory = memory();
+
+        memory.write(0xf_0000, &[0x22]);
+
+        let mut byte = [0];
+        memory.read(0xffff_f000, &mut byte);
+        assert_eq!(byte, [0x11]);
+    }
+
+    #[test]
+    fn regions_may_not_overlap() {
+        let mut memory = memory();
+        assert!(memory.add_ram(0x7000, 0x2000).is_err());
+        assert!(memory.add_ram(0x8000, 0x800).is_err());
+        assert!(memory.add_ram(u64::MAX - 0xfff, 0x1000).is_err());
+    }
+
+    #[test]
+    fn dirty_pages_are_those_written_since_the_clear() {
+        let mut memory = memory();
+        memory.write(0x1000, &[1]);
+        memory.clear_dirty();
+        memory.write(0x2fff, &[1, 1]);
+
+        assert_eq!(memory.dirty_pages().collect::<Vec<_>>(), [0x2000, 0x3000]);
+        assert_eq!(memory.touched_pages().collect::<Vec<_>>(), [0x1000, 0x2000, 0x3000, 0x8000]);
+    }
+}
