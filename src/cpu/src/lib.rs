@@ -1,3 +1,4 @@
 //! One x86 vCPU.
 mod bus;
 pub use bus::{Bus, Event, Pins};
+pub mod float;
