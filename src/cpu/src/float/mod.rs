@@ -2,8 +2,13 @@
 //!
 //! No operation here uses the host's floating-point unit, its rounding mode or its library, so an
 //! ARM host, wasm32 and x86 agree. [`round`] holds what x87 and SSE share: the six exception
-//! flags, the four rounding modes and the rounding decision.
+//! flags, the four rounding modes and the rounding decision. `x80` and the files named after it
+//! are the arithmetic of the x87's extended format, `x87_state` its register file.
 
 pub mod round;
+pub mod x80;
+pub mod x87_state;
 
 pub use round::{FloatFlags, Rounding};
+pub use x80::F80;
+pub use x87_state::{FxsavePointers, X87};
