@@ -1,2 +1,86 @@
-//! PLACEHOLDER
+//! The chips of a PC, each from its datasheet.
+//!
+//! A chip is a struct of plain data plus port handlers ([`PortDevice`]). It knows neither the bus
+//! nor any other chip: which port and which interrupt line it has is the board's business (crate
+//! `cutaway-machine`). Its outputs (an IRQ level, the A20 gate) are methods that the board reads
+//! after each access and each [`PortDevice::advance`]; its input pins are `set_…` methods.
+//!
+//! Time: nothing ticks. A chip works out its state from guest time when somebody looks, and says
+//! with [`PortDevice::next_event`] when an output will change by itself. `advance` at any other
+//! time changes nothing, so how often the board calls it cannot be seen in a snapshot.
 #![forbid(unsafe_code)]
+
+mod time;
+
+pub use time::{GuestTime, NS_PER_SECOND};
+
+/// What a read gives that no chip answers.
+pub const OPEN_BUS: u8 = 0xff;
+
+/// A chip that is reached through I/O ports, a byte at a time.
+///
+/// `offset` is counted from the chip's own first register. Wider accesses are several bytes at the
+/// same `now`, lowest first. No offset and no value panics.
+pub trait PortDevice {
+    /// Reads the register at `offset`; reading may change the chip.
+    fn read(&mut self, offset: u16, ctx: &mut Ctx<'_>) -> u8;
+
+    /// Writes the register at `offset`.
+    fn write(&mut self, offset: u16, value: u8, ctx: &mut Ctx<'_>);
+
+    /// The earliest instant after `now` at which an output changes with nobody touching the chip.
+    ///
+    /// Valid until the next `read`, `write`, `advance` or change of an input pin.
+    fn next_event(&self, now: GuestTime) -> Option<GuestTime> {
+        let _ = now;
+        None
+    }
+
+    /// Brings the chip to `ctx.now`, which is not before any earlier call's.
+    ///
+    /// The board calls it at each `next_event`, in the order of time and with `now` at the event,
+    /// so that no edge of an output is lost.
+    fn advance(&mut self, ctx: &mut Ctx<'_>) {
+        let _ = ctx;
+    }
+}
+
+/// What a chip gets at each access: the time, and its host side.
+pub struct Ctx<'a> {
+    /// Guest time of the access.
+    pub now: GuestTime,
+    /// Where characters go that the chip sends out. Only [`Uart`] and [`DebugConsole`] use it;
+    /// for the others it is [`Unconnected`].
+    pub chars: &'a mut dyn CharSink,
+}
+
+/// Takes the characters that a chip sends to the outside.
+pub trait CharSink {
+    /// One character, in the order sent.
+    fn put(&mut self, byte: u8);
+}
+
+/// A plug with nothing on it: characters vanish.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unconnected;
+
+impl CharSink for Unconnected {
+    fn put(&mut self, _byte: u8) {}
+}
+
+impl CharSink for Vec<u8> {
+    fn put(&mut self, byte: u8) {
+        self.push(byte);
+    }
+}
+
+/// What a chip asks of the whole machine. The board takes it after each access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum PowerRequest {
+    /// Reset the processor and the chips with a reset pin.
+    Reset,
+    /// Switch the machine off.
+    PowerOff,
+    /// End the emulation with this exit code.
+    Exit(u8),
+}
