@@ -7,8 +7,11 @@
 
 pub mod round;
 pub mod x80;
+pub mod x80_arith;
+pub mod x80_round;
 pub mod x87_state;
 
 pub use round::{FloatFlags, Rounding};
 pub use x80::F80;
+pub use x80_round::Context;
 pub use x87_state::{FxsavePointers, X87};
