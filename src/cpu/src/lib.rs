@@ -2,3 +2,4 @@
 mod bus;
 pub use bus::{Bus, Event, Pins};
 pub mod float;
+pub mod vector;

@@ -1,0 +1,33 @@
+//! Packed-integer operations of MMX, SSE2, SSSE3, SSE4.1 and SSE4.2 as functions of values.
+//!
+//! Source: Intel SDM vol. 2, the page of each mnemonic; a function here has the mnemonic's name.
+//! Operand 1 of an instruction (which is also the destination) is `a`, operand 2 is `b`.
+//!
+//! Nothing here has state, faults or reads memory. MMX and SSE forms share one function, generic
+//! over how many lanes there are. [`Xmm`] is 16 bytes and not a `u128` on purpose: LLVM turns the
+//! byte arrays into the host's vector instructions (PADDB becomes one `paddb`), while a `u128` is
+//! taken apart with scalar shifts.
+
+mod arith;
+mod blend;
+mod compare;
+mod crc32;
+mod lanes;
+mod multiply;
+mod pack;
+mod shift;
+mod shuffle;
+mod string;
+mod transfer;
+
+pub use arith::*;
+pub use blend::*;
+pub use compare::*;
+pub use crc32::crc32;
+pub use lanes::{Lanes, Xmm};
+pub use multiply::*;
+pub use pack::*;
+pub use shift::*;
+pub use shuffle::*;
+pub use string::{StringFlags, pcmpestri, pcmpestrm, pcmpistri, pcmpistrm};
+pub use transfer::*;
