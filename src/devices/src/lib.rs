@@ -10,8 +10,12 @@
 //! time changes nothing, so how often the board calls it cannot be seen in a snapshot.
 #![forbid(unsafe_code)]
 
+mod pic;
+#[cfg(test)]
+mod suite;
 mod time;
 
+pub use pic::PicPair;
 pub use time::{GuestTime, NS_PER_SECOND};
 
 /// What a read gives that no chip answers.
