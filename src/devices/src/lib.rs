@@ -11,11 +11,13 @@
 #![forbid(unsafe_code)]
 
 mod pic;
+mod pit;
 #[cfg(test)]
 mod suite;
 mod time;
 
 pub use pic::PicPair;
+pub use pit::{PIT_HZ, Pit};
 pub use time::{GuestTime, NS_PER_SECOND};
 
 /// What a read gives that no chip answers.
@@ -34,7 +36,7 @@ pub trait PortDevice {
 
     /// The earliest instant after `now` at which an output changes with nobody touching the chip.
     ///
-    /// Valid until the next `read`, `write`, `advance` or change of an input pin.
+    /// [`GuestTime::MAX`] never comes. Valid until the next `read`, `write`, `advance` or change of an input pin.
     fn next_event(&self, now: GuestTime) -> Option<GuestTime> {
         let _ = now;
         None

@@ -44,7 +44,8 @@ impl<D: PortDevice> Bench<D> {
     /// Runs to `until`, stopping at each event on the way as the board does; says how many.
     pub(crate) fn run_until(&mut self, until: GuestTime) -> usize {
         let mut events = 0;
-        while let Some(event) = self.chip.next_event(self.now).filter(|event| *event <= until) {
+        let due = |event: &GuestTime| *event <= until && *event < GuestTime::MAX;
+        while let Some(event) = self.chip.next_event(self.now).filter(due) {
             assert!(event > self.now, "an event at {event:?} is not after {:?}", self.now);
             self.now = event;
             self.advance();
