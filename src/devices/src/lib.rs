@@ -15,10 +15,12 @@ mod pit;
 #[cfg(test)]
 mod suite;
 mod time;
+mod uart;
 
 pub use pic::PicPair;
 pub use pit::{PIT_HZ, Pit};
 pub use time::{GuestTime, NS_PER_SECOND};
+pub use uart::{LineSpeed, ModemInputs, UART_HZ, Uart};
 
 /// What a read gives that no chip answers.
 pub const OPEN_BUS: u8 = 0xff;
