@@ -2,7 +2,8 @@
 //!
 //! A thread reads the standard output and takes the CPU time as soon as a mark's line is there.
 //! The workloads sleep for some milliseconds after each mark, so the moment of reading may be
-//! late by as much without an error.
+//! late by as much without an error. An emulator that skips its guest's sleep runs on meanwhile:
+//! there the error is the time the host takes to wake the reading thread.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Write};
