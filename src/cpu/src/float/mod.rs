@@ -8,7 +8,16 @@
 pub mod round;
 pub mod x80;
 pub mod x80_arith;
+pub mod x80_compare;
+pub mod x80_convert;
+pub mod x80_exp_log;
+pub mod x80_remainder;
 pub mod x80_round;
+pub mod x80_scale;
+pub mod x80_trig;
+#[cfg(test)]
+mod x80_vectors;
+mod x80_wide;
 pub mod x87_state;
 
 pub use round::{FloatFlags, Rounding};

@@ -17,6 +17,9 @@ pub struct Context {
     control: u16,
     /// Exceptions raised (bits 5:0) and condition codes (C0 to C3 at their status word bits).
     pub status: u16,
+    /// The condition codes that the operation replaces, at their status word bits. The others
+    /// keep their value in the status word.
+    pub replaces: u16,
 }
 
 /// A nonzero number taken apart: `significand` has bit 63 set, `exponent` is biased but may be
@@ -33,7 +36,7 @@ impl Context {
     #[inline(always)]
     #[must_use]
     pub const fn new(control: u16) -> Self {
-        Self { control, status: 0 }
+        Self { control, status: 0, replaces: SW_C1 }
     }
 
     /// Rounding control (bits 11:10).
@@ -166,7 +169,8 @@ impl Context {
             let (mut rounded, carry) = kept.overflowing_add(u64::from(up));
             rounded |= u64::from(carry) << 63;
             if rest != 0 {
-                self.status |= u16::from(FloatFlags::PE.bits()) | u16::from(up) * SW_C1;
+                self.raise(FloatFlags::PE);
+                self.status |= u16::from(up) * SW_C1;
             }
             return F80::from_parts(negative, (exponent + i32::from(carry)) as u16, rounded);
         }
@@ -192,6 +196,8 @@ impl Context {
             self.note_rounding(&rounded);
             let adjusted = rounded_exponent + BIAS_ADJUST;
             if adjusted <= 0 {
+                // Only FSCALE gets here, and then gives zero (measured).
+                self.raise(FloatFlags::PE);
                 return F80::from_parts(negative, 0, 0);
             }
             return F80::from_parts(negative, adjusted as u16, rounded.significand);
@@ -214,6 +220,9 @@ impl Context {
             self.note_rounding(&rounded);
             let adjusted = exponent - BIAS_ADJUST;
             if adjusted >= i32::from(EXPONENT_MAX) {
+                // Only FSCALE gets here, and then gives infinity in every mode (measured).
+                self.raise(FloatFlags::PE);
+                self.status |= SW_C1;
                 return F80::INFINITY.with_sign(negative);
             }
             return F80::from_parts(negative, adjusted as u16, rounded.significand);
