@@ -12,6 +12,7 @@
 
 mod pic;
 mod pit;
+mod rtc;
 #[cfg(test)]
 mod suite;
 mod time;
@@ -19,6 +20,7 @@ mod uart;
 
 pub use pic::PicPair;
 pub use pit::{PIT_HZ, Pit};
+pub use rtc::{RTC_HZ, Rtc};
 pub use time::{GuestTime, NS_PER_SECOND};
 pub use uart::{LineSpeed, ModemInputs, UART_HZ, Uart};
 
