@@ -10,17 +10,27 @@
 //! time changes nothing, so how often the board calls it cannot be seen in a snapshot.
 #![forbid(unsafe_code)]
 
+mod acpi;
+mod debug_exit;
+mod debug_port;
 mod pic;
 mod pit;
+mod power;
 mod rtc;
 #[cfg(test)]
 mod suite;
+mod system_control;
 mod time;
 mod uart;
 
+pub use acpi::{ACPI_DISABLE, ACPI_ENABLE, AcpiPm, PM_TIMER_HZ};
+pub use debug_exit::DebugExit;
+pub use debug_port::{DebugConsole, PostCode};
 pub use pic::PicPair;
 pub use pit::{PIT_HZ, Pit};
+pub use power::ResetControl;
 pub use rtc::{RTC_HZ, Rtc};
+pub use system_control::{Port61, Port92};
 pub use time::{GuestTime, NS_PER_SECOND};
 pub use uart::{LineSpeed, ModemInputs, UART_HZ, Uart};
 
