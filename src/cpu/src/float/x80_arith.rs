@@ -4,7 +4,7 @@
 //! tables of special operands. Each function returns what the destination gets unless
 //! [`Context::blocks_result`] then says that nothing is written.
 
-use super::round::{FloatFlags, Rounding, shift_right_sticky_128};
+use super::round::{FloatFlags, Rounding, shift_right_sticky_64};
 use super::x80::{BIAS, F80};
 use super::x80_round::{Context, Unpacked};
 
@@ -12,7 +12,7 @@ use super::x80_round::{Context, Unpacked};
 #[inline]
 pub fn add(context: &mut Context, a: F80, b: F80) -> F80 {
     if a.is_normal() && b.is_normal() {
-        return add_finite(context, Unpacked::new(a), Unpacked::new(b));
+        return add_finite(context, Unpacked::normal(a), Unpacked::normal(b));
     }
     add_special(context, a, b, b)
 }
@@ -21,7 +21,7 @@ pub fn add(context: &mut Context, a: F80, b: F80) -> F80 {
 #[inline]
 pub fn sub(context: &mut Context, a: F80, b: F80) -> F80 {
     if a.is_normal() && b.is_normal() {
-        return add_finite(context, Unpacked::new(a), Unpacked::new(b.negate()));
+        return add_finite(context, Unpacked::normal(a), Unpacked::normal(b.negate()));
     }
     add_special(context, a, b, b.negate())
 }
@@ -65,7 +65,7 @@ fn add_finite(context: &mut Context, a: Unpacked, b: Unpacked) -> F80 {
         if (a.exponent, a.significand) >= (b.exponent, b.significand) { (a, b) } else { (b, a) };
     let distance = (large.exponent - small.exponent) as u32;
     let augend = u128::from(large.significand) << 64;
-    let addend = shift_right_sticky_128(u128::from(small.significand) << 64, distance);
+    let addend = align(small.significand, distance);
     if a.negative == b.negative {
         let (sum, carry) = augend.overflowing_add(addend);
         if carry {
@@ -82,11 +82,20 @@ fn add_finite(context: &mut Context, a: Unpacked, b: Unpacked) -> F80 {
     context.pack(large.negative, large.exponent - shift as i32, difference << shift)
 }
 
+/// `significand * 2^64 >> distance` with what drops out ORed into bit 0.
+#[inline(always)]
+fn align(significand: u64, distance: u32) -> u128 {
+    if distance < 64 {
+        return u128::from(significand) << 64 >> distance;
+    }
+    u128::from(shift_right_sticky_64(significand, distance - 64))
+}
+
 /// `a * b`.
 #[inline]
 pub fn mul(context: &mut Context, a: F80, b: F80) -> F80 {
     if a.is_normal() && b.is_normal() {
-        return mul_finite(context, Unpacked::new(a), Unpacked::new(b));
+        return mul_finite(context, Unpacked::normal(a), Unpacked::normal(b));
     }
     mul_special(context, a, b)
 }
@@ -123,7 +132,7 @@ fn mul_finite(context: &mut Context, a: Unpacked, b: Unpacked) -> F80 {
 #[inline]
 pub fn div(context: &mut Context, a: F80, b: F80) -> F80 {
     if a.is_normal() && b.is_normal() {
-        return div_finite(context, Unpacked::new(a), Unpacked::new(b));
+        return div_finite(context, Unpacked::normal(a), Unpacked::normal(b));
     }
     div_special(context, a, b)
 }

@@ -158,42 +158,34 @@ impl Context {
     }
 
     /// Rounds and packs the value `significand / 2^127 * 2^(exponent - BIAS)`. Bit 127 of
-    /// `significand` is set, or it is 0; its bit 0 may be a sticky bit.
+    /// `significand` is set; its bit 0 may be a sticky bit.
     #[inline(always)]
     pub(super) fn pack(&mut self, negative: bool, exponent: i32, significand: u128) -> F80 {
-        let kept = (significand >> 64) as u64;
-        let rest = significand as u64;
-        if self.control & 0x0300 == 0x0300 && exponent > 0 && exponent < i32::from(EXPONENT_MAX) - 1
-        {
+        if self.surplus_bits() == 0 && exponent > 0 && exponent < i32::from(EXPONENT_MAX) - 1 {
+            let (kept, rest) = ((significand >> 64) as u64, significand as u64);
             let up = self.rounding().rounds_up(negative, kept & 1 != 0, rest);
-            let (mut rounded, carry) = kept.overflowing_add(u64::from(up));
-            rounded |= u64::from(carry) << 63;
-            if rest != 0 {
-                self.raise(FloatFlags::PE);
-                self.status |= u16::from(up) * SW_C1;
-            }
-            return F80::from_parts(negative, (exponent + i32::from(carry)) as u16, rounded);
+            self.note_rounding(up, rest != 0);
+            let (rounded, carry) = kept.overflowing_add(u64::from(up));
+            let exponent = exponent as u16 + u16::from(carry);
+            return F80::from_parts(negative, exponent, rounded | u64::from(carry) << 63);
         }
         self.pack_any(negative, exponent, significand)
     }
 
     /// [`Context::pack`] without assumptions.
     fn pack_any(&mut self, negative: bool, exponent: i32, significand: u128) -> F80 {
-        if significand == 0 {
-            return F80::from_parts(negative, 0, 0);
-        }
         let rounded = self.round_significand(negative, significand);
         let rounded_exponent = exponent + i32::from(rounded.carry);
         if rounded_exponent >= i32::from(EXPONENT_MAX) {
             return self.overflow(negative, rounded_exponent, rounded);
         }
         if rounded_exponent > 0 {
-            self.note_rounding(&rounded);
+            self.note_rounding(rounded.up, rounded.inexact);
             return F80::from_parts(negative, rounded_exponent as u16, rounded.significand);
         }
         if !self.is_masked(FloatFlags::UE) {
             self.raise(FloatFlags::UE);
-            self.note_rounding(&rounded);
+            self.note_rounding(rounded.up, rounded.inexact);
             let adjusted = rounded_exponent + BIAS_ADJUST;
             if adjusted <= 0 {
                 // Only FSCALE gets here, and then gives zero (measured).
@@ -205,7 +197,7 @@ impl Context {
         // Masked: round once, at the place where the denormal number ends.
         let shifted = shift_right_sticky_128(significand, (1 - exponent) as u32);
         let denormal = self.round_significand(negative, shifted);
-        self.note_rounding(&denormal);
+        self.note_rounding(denormal.up, denormal.inexact);
         if denormal.inexact {
             self.raise(FloatFlags::UE);
         }
@@ -217,7 +209,7 @@ impl Context {
     fn overflow(&mut self, negative: bool, exponent: i32, rounded: Rounded) -> F80 {
         self.raise(FloatFlags::OE);
         if !self.is_masked(FloatFlags::OE) {
-            self.note_rounding(&rounded);
+            self.note_rounding(rounded.up, rounded.inexact);
             let adjusted = exponent - BIAS_ADJUST;
             if adjusted >= i32::from(EXPONENT_MAX) {
                 // Only FSCALE gets here, and then gives infinity in every mode (measured).
@@ -237,25 +229,22 @@ impl Context {
     }
 
     /// Rounds to the precision in force; a carry out of bit 63 leaves 1.0 with `carry` set.
+    #[inline(always)]
     fn round_significand(self, negative: bool, significand: u128) -> Rounded {
+        let (high, low) = ((significand >> 64) as u64, significand as u64);
         let surplus = self.surplus_bits();
-        let kept = ((significand >> 64) as u64) >> surplus;
-        let below = significand << (64 - surplus);
-        let rest = (below >> 64) as u64 | u64::from(below as u64 != 0);
-        let up = self.rounding().rounds_up(negative, kept & 1 != 0, rest);
-        let kept = (u128::from(kept) + u128::from(up)) << surplus;
-        let carry = kept >> 64 != 0;
-        let significand = if carry { INTEGER_BIT } else { kept as u64 };
+        let rest = if surplus == 0 { low } else { high << (64 - surplus) | u64::from(low != 0) };
+        let up = self.rounding().rounds_up(negative, high >> surplus & 1 != 0, rest);
+        let kept = high & u64::MAX << surplus;
+        let (rounded, carry) = kept.overflowing_add(u64::from(up) << surplus);
+        let significand = rounded | u64::from(carry) << 63;
         Rounded { significand, carry, up, inexact: rest != 0 }
     }
 
-    fn note_rounding(&mut self, rounded: &Rounded) {
-        if rounded.inexact {
-            self.raise(FloatFlags::PE);
-        }
-        if rounded.up {
-            self.status |= SW_C1;
-        }
+    #[inline(always)]
+    fn note_rounding(&mut self, up: bool, inexact: bool) {
+        self.status |= u16::from(inexact) * u16::from(FloatFlags::PE.bits());
+        self.status |= u16::from(up) * SW_C1;
     }
 }
 
@@ -276,6 +265,16 @@ impl Unpacked {
             negative: a.is_negative(),
             exponent: exponent - shift as i32,
             significand: a.significand << (shift & 63),
+        }
+    }
+
+    /// Takes a normal number apart.
+    #[inline(always)]
+    pub(super) fn normal(a: F80) -> Self {
+        Self {
+            negative: a.is_negative(),
+            exponent: i32::from(a.exponent()),
+            significand: a.significand,
         }
     }
 
