@@ -77,7 +77,7 @@ impl GuestMemory {
         let error = MemoryError::Region { start, len };
         let Some(of) = self.region(original) else { return Err(error) };
         let within = original - of.start;
-        let fits = within + len <= of.len && (start | original | len) % PAGE_SIZE == 0;
+        let fits = len <= of.len - within && (start | original | len).is_multiple_of(PAGE_SIZE);
         if !fits || self.overlaps(start, len) {
             return Err(error);
         }
@@ -88,7 +88,7 @@ impl GuestMemory {
     fn add(&mut self, start: u64, len: u64, rom: bool) -> Result<usize, MemoryError> {
         let offset = self.used;
         let room = (self.backing.len() - offset) as u64;
-        if (start | len) % PAGE_SIZE != 0 || len > room || self.overlaps(start, len) {
+        if !(start | len).is_multiple_of(PAGE_SIZE) || len > room || self.overlaps(start, len) {
             return Err(MemoryError::Region { start, len });
         }
         self.used += len as usize;
