@@ -1,2 +1,23 @@
-//! PLACEHOLDER
+//! The outside of the machine: files, the terminal, the host's threads and the wall clock.
+//!
+//! Everything the guest cannot repeat by itself enters here and leaves here. The machine runs on
+//! one thread; the threads of this crate only fill the [`Inbox`].
 #![forbid(unsafe_code)]
+
+mod console;
+mod escape;
+mod files;
+mod inbox;
+#[cfg(windows)]
+mod keys;
+mod output;
+mod pacing;
+mod terminal;
+
+pub use console::read_stdin;
+pub use escape::{Command, HELP};
+pub use files::{FileError, FileUse, read_file};
+pub use inbox::{Inbox, Notice};
+pub use output::{Output, OutputError, Target, TargetError};
+pub use pacing::{Pacer, SliceLength};
+pub use terminal::{RawTerminal, for_terminal, is_raw, watch_signals};
