@@ -13,6 +13,7 @@
 mod acpi;
 mod debug_exit;
 mod debug_port;
+mod kbc;
 mod pic;
 mod pit;
 mod power;
@@ -26,6 +27,7 @@ mod uart;
 pub use acpi::{ACPI_DISABLE, ACPI_ENABLE, AcpiPm, PM_TIMER_HZ};
 pub use debug_exit::DebugExit;
 pub use debug_port::{DebugConsole, PostCode};
+pub use kbc::Kbc;
 pub use pic::PicPair;
 pub use pit::{PIT_HZ, Pit};
 pub use power::ResetControl;
