@@ -5,7 +5,15 @@
 //! flags, the four rounding modes and the rounding decision. `x80` and the files named after it
 //! are the arithmetic of the x87's extended format, `x87_state` its register file.
 
+pub mod binary;
+mod binary_arith;
+pub mod mxcsr;
 pub mod round;
+pub mod sse;
+pub mod sse_compare;
+pub mod sse_convert;
+pub mod sse_dot;
+pub mod sse_estimate;
 pub mod x80;
 pub mod x80_arith;
 pub mod x80_compare;
@@ -18,8 +26,12 @@ pub mod x80_trig;
 #[cfg(test)]
 mod x80_vectors;
 mod x80_wide;
+pub mod x87_image;
+pub mod x87_operand;
+pub mod x87_stack;
 pub mod x87_state;
 
+pub use mxcsr::{Mxcsr, SimdException};
 pub use round::{FloatFlags, Rounding};
 pub use x80::F80;
 pub use x80_round::Context;

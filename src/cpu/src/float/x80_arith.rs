@@ -8,6 +8,54 @@ use super::round::{FloatFlags, Rounding, shift_right_sticky_64};
 use super::x80::{BIAS, F80};
 use super::x80_round::{Context, Unpacked};
 
+/// The four operations, and those with exchanged operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// `a + b`.
+    Add,
+    /// `a * b`.
+    Mul,
+    /// `a - b`.
+    Sub,
+    /// `b - a`.
+    SubReversed,
+    /// `a / b`.
+    Div,
+    /// `b / a`.
+    DivReversed,
+}
+
+/// One of the four operations, under rounding and precision control.
+#[inline(always)]
+pub fn arithmetic(context: &mut Context, operation: Operation, a: F80, b: F80) -> F80 {
+    match operation {
+        Operation::Add => add(context, a, b),
+        Operation::Mul => mul(context, a, b),
+        Operation::Sub => sub(context, a, b),
+        Operation::SubReversed => sub(context, b, a),
+        Operation::Div => div(context, a, b),
+        Operation::DivReversed => div(context, b, a),
+    }
+}
+
+/// [`arithmetic`] for operands that may be anything.
+#[cold]
+pub(super) fn arithmetic_special(
+    context: &mut Context,
+    operation: Operation,
+    a: F80,
+    b: F80,
+) -> F80 {
+    match operation {
+        Operation::Add => add_special(context, a, b, b),
+        Operation::Mul => mul_special(context, a, b),
+        Operation::Sub => add_special(context, a, b, b.negate()),
+        Operation::SubReversed => add_special(context, b, a, a.negate()),
+        Operation::Div => div_special(context, a, b),
+        Operation::DivReversed => div_special(context, b, a),
+    }
+}
+
 /// `a + b`.
 #[inline]
 pub fn add(context: &mut Context, a: F80, b: F80) -> F80 {

@@ -33,6 +33,10 @@ impl Format {
         (1 << self.exponent_bits) - 1
     }
 
+    const fn exponent(self, bits: u64) -> i32 {
+        (bits >> self.fraction_bits) as i32 & self.exponent_max()
+    }
+
     /// Sign, exponent field and fraction put together.
     const fn assemble(self, negative: bool, exponent: i32, fraction: u64) -> u64 {
         let sign = (negative as u64) << (self.exponent_bits + self.fraction_bits);
@@ -40,25 +44,51 @@ impl Format {
     }
 }
 
+/// The number of a 32-bit operand, exactly; a signaling NaN stays one.
+#[inline(always)]
+#[must_use]
+pub fn widen_f32(bits: u32) -> F80 {
+    widen(SINGLE, u64::from(bits))
+}
+
+/// The number of a 64-bit operand, exactly; a signaling NaN stays one.
+#[inline(always)]
+#[must_use]
+pub fn widen_f64(bits: u64) -> F80 {
+    widen(DOUBLE, bits)
+}
+
 /// FLD m32: raises DE for a denormal, IE for a signaling NaN. Only an unmasked IE keeps the number
 /// from being loaded; with DE unmasked it is loaded all the same (measured).
 pub fn from_f32(context: &mut Context, bits: u32) -> F80 {
-    widen(context, SINGLE, u64::from(bits))
+    load(context, SINGLE, u64::from(bits))
 }
 
 /// FLD m64: like [`from_f32`].
 pub fn from_f64(context: &mut Context, bits: u64) -> F80 {
-    widen(context, DOUBLE, bits)
+    load(context, DOUBLE, bits)
 }
 
 #[inline(always)]
-fn widen(context: &mut Context, format: Format, bits: u64) -> F80 {
+fn load(context: &mut Context, format: Format, bits: u64) -> F80 {
+    let exponent = format.exponent(bits);
+    let value = widen(format, bits);
+    if exponent == 0 && !value.is_zero() {
+        context.raise(FloatFlags::DE);
+    }
+    if exponent == format.exponent_max() {
+        return context.nan_or_unsupported(value).unwrap_or(value);
+    }
+    value
+}
+
+#[inline(always)]
+fn widen(format: Format, bits: u64) -> F80 {
     let negative = bits >> (format.exponent_bits + format.fraction_bits) & 1 != 0;
-    let exponent = (bits >> format.fraction_bits) as i32 & format.exponent_max();
+    let exponent = format.exponent(bits);
     let fraction = bits << (64 - format.fraction_bits) >> 1;
     if exponent == format.exponent_max() {
-        let value = F80::from_parts(negative, EXPONENT_MAX, INTEGER_BIT | fraction);
-        return context.nan_or_unsupported(value).unwrap_or(value);
+        return F80::from_parts(negative, EXPONENT_MAX, INTEGER_BIT | fraction);
     }
     if exponent != 0 {
         let exponent = (exponent - format.bias() + BIAS) as u16;
@@ -67,7 +97,6 @@ fn widen(context: &mut Context, format: Format, bits: u64) -> F80 {
     if fraction == 0 {
         return F80::ZERO.with_sign(negative);
     }
-    context.denormal_operand();
     let shift = fraction.leading_zeros();
     let exponent = 1 - format.bias() + BIAS - shift as i32;
     F80::from_parts(negative, exponent as u16, fraction << shift)

@@ -5,7 +5,7 @@
 //! leave open (which of two exceptions wins, C1 in odd cases) was measured on an AMD Zen 4.
 
 use super::round::{FloatFlags, Rounding, shift_right_sticky_128};
-use super::x80::{BIAS, Class, EXPONENT_MAX, F80, INTEGER_BIT};
+use super::x80::{BIAS, Class, EXPONENT_MAX, F80};
 use super::x87_state::{SW_C1, SW_EXCEPTIONS};
 
 /// What an unmasked overflow takes from the exponent, and an unmasked underflow adds to it.
@@ -14,12 +14,15 @@ pub const BIAS_ADJUST: i32 = 24576;
 /// The control word that an operation runs under, and what it leaves in the status word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Context {
-    control: u16,
+    pub(super) control: u16,
     /// Exceptions raised (bits 5:0) and condition codes (C0 to C3 at their status word bits).
     pub status: u16,
     /// The condition codes that the operation replaces, at their status word bits. The others
     /// keep their value in the status word.
     pub replaces: u16,
+    /// A memory operand was a denormal of its format and has become a normal number here: DE is
+    /// due where a denormal operand raises it.
+    pub denormal_source: bool,
 }
 
 /// A nonzero number taken apart: `significand` has bit 63 set, `exponent` is biased but may be
@@ -36,7 +39,7 @@ impl Context {
     #[inline(always)]
     #[must_use]
     pub const fn new(control: u16) -> Self {
-        Self { control, status: 0, replaces: SW_C1 }
+        Self { control, status: 0, replaces: SW_C1, denormal_source: false }
     }
 
     /// Rounding control (bits 11:10).
@@ -111,8 +114,9 @@ impl Context {
 
     /// DE for each of `operands` that is denormal. False if that ends the operation.
     pub(super) fn note_denormals(&mut self, operands: &[F80]) -> bool {
-        !operands.iter().any(|operand| operand.class() == Class::Denormal)
-            || self.denormal_operand()
+        let denormal = self.denormal_source
+            || operands.iter().any(|operand| operand.class() == Class::Denormal);
+        !denormal || self.denormal_operand()
     }
 
     /// The answer to one operand that is a NaN or unsupported; `None` for any other.

@@ -132,11 +132,10 @@ impl X87 {
         self.update_summary();
     }
 
-    /// Replaces C0 to C3 by those of `codes`; all other bits of `codes` are ignored.
+    /// Replaces the condition codes in `which` (C0 to C3 at their bits) by those of `codes`.
     #[inline(always)]
-    pub fn set_condition_codes(&mut self, codes: u16) {
-        const CODES: u16 = SW_C0 | SW_C1 | SW_C2 | SW_C3;
-        self.status = self.status & !CODES | codes & CODES;
+    pub fn replace_codes(&mut self, which: u16, codes: u16) {
+        self.status = self.status & !which | codes & which;
     }
 
     /// Adds exception flags (bits 5:0) and the stack fault bit; sets ES if one is unmasked.

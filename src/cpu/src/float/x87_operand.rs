@@ -1,0 +1,184 @@
+//! Memory operands of x87 instructions: what FADD m32 and FST m64 make of bits.
+//!
+//! Source: Intel SDM vol. 2, "FADD", "FCOM", "FICOM", "FLD", "FST", "FIST", "FBSTP". The vCPU reads and
+//! writes the bits; nothing here touches memory.
+
+use super::x80_arith::{Operation, arithmetic, arithmetic_special};
+use super::x80_compare::QuietNans;
+use super::x80_convert::{
+    from_bcd, from_f32, from_f64, from_integer, to_bcd, to_f32, to_f64, to_integer, widen_f32,
+    widen_f64,
+};
+use super::x87_stack::Pops;
+use super::x87_state::SW_SF;
+use super::{Context, F80, FloatFlags, Rounding, X87};
+
+/// A source operand in memory, as an 80-bit number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    value: F80,
+    /// It was a denormal of its own format: DE is due although `value` is normal.
+    denormal: bool,
+}
+
+impl Source {
+    /// m32fp.
+    #[inline(always)]
+    #[must_use]
+    pub fn single(bits: u32) -> Self {
+        Self { value: widen_f32(bits), denormal: bits << 1 >> 24 == 0 && bits << 1 != 0 }
+    }
+
+    /// m64fp.
+    #[inline(always)]
+    #[must_use]
+    pub fn double(bits: u64) -> Self {
+        Self { value: widen_f64(bits), denormal: bits << 1 >> 53 == 0 && bits << 1 != 0 }
+    }
+
+    /// m16int and m32int, sign-extended.
+    #[inline(always)]
+    #[must_use]
+    pub fn integer(value: i64) -> Self {
+        Self { value: from_integer(value), denormal: false }
+    }
+}
+
+/// What a store instruction converts ST(0) to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// FST m32fp.
+    Single,
+    /// FST m64fp.
+    Double,
+    /// FSTP m80fp.
+    Extended,
+    /// FIST m16int, m32int, m64int: the number of bits, and whether it truncates (FISTTP).
+    Integer {
+        /// 16, 32 or 64.
+        bits: u32,
+        /// FISTTP.
+        truncate: bool,
+    },
+    /// FBSTP m80bcd.
+    Bcd,
+}
+
+impl Format {
+    /// Bytes that it takes in memory.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Single => 4,
+            Self::Double => 8,
+            Self::Extended | Self::Bcd => 10,
+            Self::Integer { bits, .. } => bits as usize / 8,
+        }
+    }
+}
+
+/// A store worked out, before memory is written: see [`X87::prepare_store`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// What goes to memory, the first [`Format::bytes`] of it; nothing if `None`.
+    pub bytes: Option<[u8; 10]>,
+    context: Context,
+}
+
+impl X87 {
+    /// FLD m32fp.
+    pub fn load_single(&mut self, bits: u32) {
+        let mut context = self.context();
+        let value = from_f32(&mut context, bits);
+        self.load_converted(value, &context);
+    }
+
+    /// FLD m64fp.
+    pub fn load_double(&mut self, bits: u64) {
+        let mut context = self.context();
+        let value = from_f64(&mut context, bits);
+        self.load_converted(value, &context);
+    }
+
+    /// FILD, the integer sign-extended.
+    pub fn load_integer(&mut self, value: i64) {
+        self.load(from_integer(value));
+    }
+
+    /// FBLD.
+    pub fn load_bcd(&mut self, bytes: [u8; 10]) {
+        self.load(from_bcd(bytes));
+    }
+
+    /// FADD m32fp, FISUBR m16int and the like: ST(0) := ST(0) op source.
+    #[inline(always)]
+    pub fn arithmetic_source(&mut self, operation: Operation, source: Source) {
+        if self.is_empty(0) {
+            if self.stack_underflow() {
+                self.set_st(0, F80::INDEFINITE);
+            }
+            return;
+        }
+        let mut context = self.context();
+        let top = self.st(0);
+        let result = if source.denormal {
+            context.denormal_source = true;
+            arithmetic_special(&mut context, operation, top, source.value)
+        } else {
+            arithmetic(&mut context, operation, top, source.value)
+        };
+        self.apply(&context);
+        if !context.blocks_result() {
+            self.set_st(0, result);
+        }
+    }
+
+    /// FCOM m32fp, FICOMP m16int and the like.
+    pub fn compare_source(&mut self, source: Source, pops: Pops) {
+        if self.is_empty(0) {
+            self.compare_empty(pops);
+            return;
+        }
+        let context = Context { denormal_source: source.denormal, ..self.context() };
+        self.compare_with(source.value, QuietNans::Invalid, pops, context);
+    }
+
+    /// Works out what FST, FIST or FBSTP writes, and changes nothing yet: the write may fault.
+    #[must_use]
+    pub fn prepare_store(&self, format: Format) -> Store {
+        let mut context = self.context();
+        let top = if self.is_empty(0) {
+            context.status = SW_SF | u16::from(FloatFlags::IE.bits());
+            F80::INDEFINITE
+        } else {
+            self.st(0)
+        };
+        let bytes = convert(&mut context, format, top);
+        let bytes = if context.blocks_store() { None } else { Some(bytes) };
+        Store { bytes, context }
+    }
+
+    /// Completes a store whose bytes have been written: flags and pop.
+    pub fn finish_store(&mut self, store: &Store, pops: Pops) {
+        self.apply(&store.context);
+        if store.bytes.is_some() && pops == Pops::Once {
+            self.pop();
+        }
+    }
+}
+
+fn convert(context: &mut Context, format: Format, value: F80) -> [u8; 10] {
+    let mut bytes = [0; 10];
+    match format {
+        Format::Single => bytes[..4].copy_from_slice(&to_f32(context, value).to_le_bytes()),
+        Format::Double => bytes[..8].copy_from_slice(&to_f64(context, value).to_le_bytes()),
+        Format::Extended => bytes = value.to_bytes(),
+        Format::Integer { bits, truncate } => {
+            let mode = if truncate { Rounding::Zero } else { context.rounding() };
+            let integer = to_integer(context, value, bits, mode);
+            bytes[..8].copy_from_slice(&integer.to_le_bytes());
+        }
+        Format::Bcd => bytes = to_bcd(context, value),
+    }
+    bytes
+}
