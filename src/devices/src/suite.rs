@@ -1,5 +1,6 @@
 //! The suite that every chip passes: snapshots restore, reset is power-on, nothing that a guest
-//! writes panics or hangs, and looking at a chip between its events leaves no trace in it.
+//! writes and no damaged snapshot panics or hangs, and looking at a chip between its events leaves
+//! no trace in it.
 //!
 //! The bytes come from a fixed generator, so a failure repeats.
 
@@ -182,10 +183,35 @@ pub(crate) fn advance_between_events_changes_nothing<D: Chip>(
     }
 }
 
+/// A snapshot with damaged bytes is refused, or restores to a chip that can be used.
+pub(crate) fn damaged_snapshots_are_survived<D: Chip>(make: impl Fn() -> D, offsets: &[u16]) {
+    let mut bytes = Bytes(0x3333_9999_5a5a_0f0f);
+    let mut bench = Bench::new(make());
+    for _ in 0..100 {
+        bytes.drive(&mut bench, offsets, 40);
+        let snapshot = postcard::to_stdvec(&bench.chip).unwrap();
+        for place in 0..snapshot.len() {
+            let mut damaged = snapshot.clone();
+            // One byte, or all bits of a number in postcard's variable length.
+            let (run, last) = [(1, bytes.next(256) as u8), (3, 0x03), (5, 0x0f), (10, 0x01)]
+                [bytes.next(4) as usize];
+            let run = run.min(damaged.len() - place);
+            damaged[place..place + run].fill(0xff);
+            damaged[place + run - 1] = last;
+            let Ok(chip) = postcard::from_bytes::<D>(&damaged) else { continue };
+            let mut again = Bench { chip, now: bench.now, sent: Vec::new() };
+            // Not past due, as the board's clock would not be either.
+            again.advance();
+            bytes.drive(&mut again, offsets, 20);
+        }
+    }
+}
+
 /// All of the above.
 pub(crate) fn all<D: Chip>(make: impl Fn() -> D, reset: impl Fn(&mut D), offsets: &[u16]) {
     snapshot_restores(&make, offsets);
     reset_is_power_on(&make, reset, offsets);
     any_byte_is_survived(&make, offsets);
     advance_between_events_changes_nothing(&make, offsets);
+    damaged_snapshots_are_survived(&make, offsets);
 }

@@ -59,6 +59,7 @@ fn passes_the_device_suite() {
     suite::snapshot_restores(make, &[0, 1]);
     suite::any_byte_is_survived(make, &[0, 1]);
     suite::advance_between_events_changes_nothing(make, &[0, 1]);
+    suite::damaged_snapshots_are_survived(make, &[0, 1]);
 }
 
 #[test]
