@@ -25,11 +25,11 @@ model() {
     esac
 }
 
-# The real-time clock follows the machine's own clock, so that a busy host changes nothing.
+# With -icount the machine's time is that of its instructions, so that a busy host changes nothing.
 run() { # NAME CPU MEMORY
     timeout 120 $qemu -accel tcg,thread=single -M pc -cpu "$(model "$2")" -m "$3" \
         -bios "bin/$1.bin" -display none -monitor none -serial null -parallel none -net none \
-        -rtc clock=vm -no-reboot -debugcon "file:$output" \
+        -icount shift=2,sleep=off -rtc clock=vm -no-reboot -debugcon "file:$output" \
         -device isa-debug-exit,iobase=0xf4,iosize=4
 }
 
