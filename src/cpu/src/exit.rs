@@ -1,0 +1,31 @@
+//! Why `run` returned.
+
+use crate::exception::Exception;
+
+/// Why [`crate::Vcpu::run`] stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The budget is spent, or the bus asked to stop.
+    Budget,
+    /// HLT: nothing happens before the next interrupt.
+    Halt,
+    /// A triple fault. Only a reset helps.
+    Shutdown,
+    /// An exception that was asked to be intercepted; the state is that before the instruction.
+    Exception(Exception),
+    /// Something that this vCPU does not implement; the state is that before the instruction.
+    Unimplemented(Box<Unimplemented>),
+}
+
+/// What was met that is not implemented.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unimplemented {
+    /// Its name, with the instruction in NASM syntax.
+    pub what: String,
+    /// CS selector.
+    pub cs: u16,
+    /// RIP of the instruction.
+    pub rip: u64,
+    /// The instruction's bytes, as far as they are known.
+    pub bytes: Vec<u8>,
+}

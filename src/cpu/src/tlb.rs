@@ -1,0 +1,274 @@
+//! The software TLB: linear pages to offsets in the backing of guest memory.
+//!
+//! What needs more than an addition is made special by not being in the tag: device memory,
+//! pages with cached code, first writes (A, D and dirty tracking), page-crossing accesses. So
+//! a hit is one comparison. Banks keep privilege apart; a bank that is never filled makes all
+//! accesses slow, for alignment checking and data breakpoints.
+//!
+//! Not in a snapshot: restoring starts with it empty. An empty TLB can only repeat walks, whose
+//! A and D bits are set already, so this cannot be seen.
+
+/// Entries of a bank.
+const SIZE: usize = 1024;
+
+/// Which translations apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Bank {
+    Supervisor = 0,
+    User = SIZE,
+    /// Supervisor with EFLAGS.AC under SMAP: user pages may be reached.
+    SupervisorAc = 2 * SIZE,
+    /// Never filled.
+    Slow = 3 * SIZE,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    /// Linear page that may be read.
+    pub(crate) read: u64,
+    /// Linear page that may be written without further ado.
+    pub(crate) write: u64,
+    /// Backing offset minus linear address.
+    pub(crate) addend: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct FetchEntry {
+    /// Linear page + 1, 0 when empty.
+    tag: u64,
+    /// Backing offset of the page.
+    offset: usize,
+}
+
+const FETCH_SIZE: usize = 256;
+
+/// What a filled translation allows and where it came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fill {
+    pub(crate) offset: usize,
+    pub(crate) writable: bool,
+    pub(crate) global: bool,
+    pub(crate) large: bool,
+}
+
+/// All translations.
+pub(crate) struct Tlb {
+    entries: Box<[Entry; 4 * SIZE]>,
+    /// Entries filled from pages that are not global.
+    local: Box<[u64; 4 * SIZE / 64]>,
+    /// Entries filled at all.
+    filled: Box<[u64; 4 * SIZE / 64]>,
+    fetch: Box<[FetchEntry; 2 * FETCH_SIZE]>,
+    /// Hashes of 2 MiB regions with pieces of large pages in the TLB.
+    large: [u64; 16],
+    /// Hashes of pages that code was fetched from since `forget_fetches`.
+    fetched: [u64; 16],
+}
+
+/// A tag that no address looked up at `index` can match.
+fn empty(index: usize) -> Entry {
+    let tag = ((index & (SIZE - 1)) as u64 ^ 1) << 12;
+    Entry { read: tag, write: tag, addend: 0 }
+}
+
+fn hash_bit(number: u64) -> (usize, u64) {
+    ((number >> 6 & 15) as usize, 1 << (number & 63))
+}
+
+impl Tlb {
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: Box::new(std::array::from_fn(empty)),
+            local: Box::new([0; 4 * SIZE / 64]),
+            filled: Box::new([0; 4 * SIZE / 64]),
+            fetch: Box::new([FetchEntry::default(); 2 * FETCH_SIZE]),
+            large: [0; 16],
+            fetched: [0; 16],
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn entry(&self, bank: Bank, linear: u64) -> &Entry {
+        &self.entries[(linear >> 12) as usize & (SIZE - 1) | bank as usize]
+    }
+
+    /// The backing offset for an access of `size` bytes, if it may be read at once.
+    #[inline(always)]
+    pub(crate) fn read(&self, bank: Bank, linear: u64, size: u64) -> Option<usize> {
+        let entry = self.entry(bank, linear);
+        (linear ^ entry.read <= 4096 - size).then(|| linear.wrapping_add(entry.addend) as usize)
+    }
+
+    /// The backing offset for an access of `size` bytes, if it may be written at once.
+    #[inline(always)]
+    pub(crate) fn write(&self, bank: Bank, linear: u64, size: u64) -> Option<usize> {
+        let entry = self.entry(bank, linear);
+        (linear ^ entry.write <= 4096 - size).then(|| linear.wrapping_add(entry.addend) as usize)
+    }
+
+    pub(crate) fn fill(&mut self, bank: Bank, linear: u64, fill: Fill) {
+        if bank == Bank::Slow {
+            return;
+        }
+        let page = linear & !0xfff;
+        let index = (linear >> 12) as usize & (SIZE - 1) | bank as usize;
+        let write = if fill.writable { page } else { empty(index).write };
+        let addend = (fill.offset as u64).wrapping_sub(page);
+        self.entries[index] = Entry { read: page, write, addend };
+        let (word, bit) = (index / 64, 1 << (index % 64));
+        self.filled[word] |= bit;
+        self.local[word] =
+            if fill.global { self.local[word] & !bit } else { self.local[word] | bit };
+        if fill.large {
+            let (word, bit) = hash_bit(linear >> 21);
+            self.large[word] |= bit;
+        }
+    }
+
+    pub(crate) fn fetch(&mut self, user: bool, linear: u64) -> Option<usize> {
+        let entry = self.fetch
+            [(linear >> 12) as usize & (FETCH_SIZE - 1) | (usize::from(user) * FETCH_SIZE)];
+        (entry.tag == (linear >> 12) + 1).then_some(entry.offset + (linear & 0xfff) as usize)
+    }
+
+    pub(crate) fn fill_fetch(&mut self, user: bool, linear: u64, page_offset: usize, large: bool) {
+        let index = (linear >> 12) as usize & (FETCH_SIZE - 1) | (usize::from(user) * FETCH_SIZE);
+        self.fetch[index] = FetchEntry { tag: (linear >> 12) + 1, offset: page_offset };
+        let (word, bit) = hash_bit(linear >> 12);
+        self.fetched[word] |= bit;
+        if large {
+            let (word, bit) = hash_bit(linear >> 21);
+            self.large[word] |= bit;
+        }
+    }
+
+    /// Drops every translation.
+    pub(crate) fn flush(&mut self) {
+        for word in 0..self.filled.len() {
+            self.drop_entries(word, self.filled[word]);
+        }
+        self.large = [0; 16];
+        self.flush_fetch();
+    }
+
+    /// Drops the translations that are not global.
+    pub(crate) fn flush_local(&mut self) {
+        for word in 0..self.local.len() {
+            self.drop_entries(word, self.local[word]);
+        }
+        self.flush_fetch();
+    }
+
+    fn drop_entries(&mut self, word: usize, bits: u64) {
+        let mut rest = bits;
+        while rest != 0 {
+            let index = word * 64 + rest.trailing_zeros() as usize;
+            self.entries[index] = empty(index);
+            rest &= rest - 1;
+        }
+        self.filled[word] &= !bits;
+        self.local[word] &= !bits;
+    }
+
+    fn flush_fetch(&mut self) {
+        if self.fetched != [0; 16] {
+            self.fetch.fill(FetchEntry::default());
+            self.fetched = [0; 16];
+        }
+    }
+
+    /// INVLPG. Returns whether code may have been fetched through the page.
+    pub(crate) fn invalidate(&mut self, linear: u64) -> bool {
+        let (word, bit) = hash_bit(linear >> 21);
+        if self.large[word] & bit != 0 {
+            self.flush();
+            return true;
+        }
+        for bank in [Bank::Supervisor, Bank::User, Bank::SupervisorAc] {
+            let index = (linear >> 12) as usize & (SIZE - 1) | bank as usize;
+            self.drop_entries(index / 64, 1 << (index % 64) & self.filled[index / 64]);
+        }
+        let (word, bit) = hash_bit(linear >> 12);
+        let fetched = self.fetched[word] & bit != 0;
+        if fetched {
+            self.flush_fetch();
+        }
+        fetched
+    }
+
+    /// Makes writes to a backing page slow again, through whatever linear page.
+    pub(crate) fn protect(&mut self, page_offset: usize) {
+        for word in 0..self.filled.len() {
+            let mut rest = self.filled[word];
+            while rest != 0 {
+                let index = word * 64 + rest.trailing_zeros() as usize;
+                let entry = &mut self.entries[index];
+                if entry.read.wrapping_add(entry.addend) as usize == page_offset {
+                    entry.write = empty(index).write;
+                }
+                rest &= rest - 1;
+            }
+        }
+    }
+
+    /// Makes every write slow once more, so that dirty pages are noticed anew.
+    pub(crate) fn protect_all(&mut self) {
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            entry.write = empty(index).write;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(offset: usize) -> Fill {
+        Fill { offset, writable: true, global: false, large: false }
+    }
+
+    #[test]
+    fn an_empty_entry_matches_no_address() {
+        let tlb = Tlb::new();
+        for page in 0..4 * SIZE as u64 {
+            for linear in [page << 12, page << 12 | 0xfff, !(page << 12)] {
+                assert_eq!(tlb.read(Bank::User, linear, 1), None);
+                assert_eq!(tlb.write(Bank::User, linear, 1), None);
+            }
+        }
+    }
+
+    #[test]
+    fn an_access_across_the_page_end_is_no_hit() {
+        let mut tlb = Tlb::new();
+        tlb.fill(Bank::User, 0x7000, fill(0x3000));
+
+        assert_eq!(tlb.read(Bank::User, 0x7ffc, 4), Some(0x3ffc));
+        assert_eq!(tlb.read(Bank::User, 0x7ffd, 4), None);
+        assert_eq!(tlb.read(Bank::Supervisor, 0x7000, 4), None);
+    }
+
+    #[test]
+    fn global_pages_outlive_a_local_flush_only() {
+        let mut tlb = Tlb::new();
+        tlb.fill(Bank::Supervisor, 0x7000, Fill { global: true, ..fill(0x3000) });
+        tlb.fill(Bank::Supervisor, 0x8000, fill(0x4000));
+
+        tlb.flush_local();
+        assert_eq!(tlb.read(Bank::Supervisor, 0x7000, 1), Some(0x3000));
+        assert_eq!(tlb.read(Bank::Supervisor, 0x8000, 1), None);
+        tlb.flush();
+        assert_eq!(tlb.read(Bank::Supervisor, 0x7000, 1), None);
+    }
+
+    #[test]
+    fn invalidating_one_piece_of_a_large_page_drops_all() {
+        let mut tlb = Tlb::new();
+        tlb.fill(Bank::Supervisor, 0x20_1000, Fill { large: true, ..fill(0x3000) });
+
+        tlb.invalidate(0x20_5000);
+
+        assert_eq!(tlb.read(Bank::Supervisor, 0x20_1000, 1), None);
+    }
+}

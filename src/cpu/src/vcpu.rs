@@ -1,0 +1,388 @@
+//! The vCPU: architectural state, caches, and the one door, [`Vcpu::run`] (in `run.rs`).
+
+use crate::block::Blocks;
+use crate::exception::{Exception, Fault};
+use crate::fast::{Op, Stop};
+use crate::flags::Lazy;
+use crate::float::X87;
+use crate::model::CpuModel;
+use crate::state::{Activity, CpuState, Seg, System};
+use crate::tlb::{Bank, Tlb};
+use crate::vector::Xmm;
+use crate::{Exit, Pins};
+use bitflags::bitflags;
+use cutaway_isa::{CodeSize, Cr0, Cr4, Efer, Rflags};
+use cutaway_memory::Backing;
+
+bitflags! {
+    /// Which [`crate::Event`]s a vCPU reports.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct TraceClasses: u8 {
+        /// Exceptions and interrupts.
+        const INT = 1 << 0;
+        /// Port accesses.
+        const IO = 1 << 1;
+        /// Page walks and mode changes.
+        const MMU = 1 << 2;
+        /// Every instruction: the vCPU steps.
+        const EXEC = 1 << 3;
+    }
+}
+
+/// Slot of [`Vcpu::r`] that is always zero: "no base", "no index".
+pub(crate) const ZERO: usize = 16;
+/// Slot of [`Vcpu::r`] with the RIP of the running block's first instruction.
+pub(crate) const RIP: usize = 17;
+
+/// One x86 CPU.
+pub struct Vcpu {
+    /// The general-purpose registers and the two extra slots; power of two, so that a masked
+    /// index needs no check.
+    pub(crate) r: [u64; 32],
+    pub(crate) lazy: Lazy,
+    /// Instructions that may still retire, with those of the running block taken off.
+    pub(crate) left: i64,
+    /// Changes with code generation and mode: links of another stamp are void.
+    pub(crate) stamp: u64,
+    pub(crate) bank: Bank,
+    /// Data segment windows for the fast path, by [`Seg`].
+    pub(crate) windows: [Window; 8],
+    pub(crate) tlb: Tlb,
+    pub(crate) ram: Backing,
+    pub(crate) blocks: Blocks,
+    pub(crate) stop: Stop,
+    /// The operation that stopped the chain.
+    pub(crate) at: *const Op,
+    pub(crate) xmm: [Xmm; 16],
+    pub(crate) mxcsr: u32,
+
+    /// Offset of the next instruction; valid between blocks.
+    pub(crate) rip: u64,
+    pub(crate) ticks: u64,
+    pub(crate) skipped: u64,
+    pub(crate) system: System,
+    pub(crate) x87: X87,
+    pub(crate) activity: Activity,
+    pub(crate) mode: Mode,
+    pub(crate) slow_bank: bool,
+    /// The access in progress is one the CPU makes itself (SMAP ignores AC).
+    pub(crate) implicit_access: bool,
+    /// Something has to be looked at before the next instruction.
+    pub(crate) attention: bool,
+    pub(crate) pins: Pins,
+    /// Ticks at which `run` returns.
+    pub(crate) limit: u64,
+    pub(crate) exit: Option<Exit>,
+    pub(crate) model: CpuModel,
+    pub(crate) trace: TraceClasses,
+    /// Exceptions that leave `run` instead of being delivered, a bit a vector.
+    pub(crate) intercepted_exceptions: u32,
+}
+
+/// The offsets of a segment that can be reached without further checks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    pub(crate) base: u64,
+    /// Lowest offset.
+    pub(crate) low: u64,
+    /// First offset too high for reads; 0 when nothing can be read.
+    pub(crate) read_end: u64,
+    /// First offset too high for writes; 0 when nothing can be written.
+    pub(crate) write_end: u64,
+}
+
+bitflags! {
+    /// What the meaning of code bytes depends on. Blocks are keyed by it.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub(crate) struct Mode: u16 {
+        /// 32-bit code segment.
+        const BITS_32 = 1 << 0;
+        /// 64-bit mode.
+        const BITS_64 = 1 << 1;
+        /// Stack pointer is ESP.
+        const STACK_32 = 1 << 2;
+        /// CPL 3.
+        const USER = 1 << 3;
+        /// ES, CS, SS and DS span all linear addresses, so 32-bit offsets are linear.
+        const FLAT = 1 << 4;
+        /// SSE instructions do not fault.
+        const SSE = 1 << 5;
+        /// x87 instructions do not fault for CR0's sake.
+        const X87 = 1 << 6;
+        /// CS has a limit that branches can cross.
+        const LIMITED = 1 << 7;
+        /// Real or virtual-8086 mode.
+        const REAL = 1 << 8;
+    }
+}
+
+impl Mode {
+    pub(crate) fn code_size(self) -> CodeSize {
+        if self.contains(Self::BITS_64) {
+            CodeSize::Bits64
+        } else if self.contains(Self::BITS_32) {
+            CodeSize::Bits32
+        } else {
+            CodeSize::Bits16
+        }
+    }
+}
+
+impl Vcpu {
+    /// A vCPU as after power-on.
+    #[must_use]
+    pub fn new(model: CpuModel) -> Self {
+        let backing = Backing::new(0).expect("an empty mapping is always to be had");
+        let reset = CpuState::reset(model.signature());
+        let mut vcpu = Self {
+            r: [0; 32],
+            lazy: Lazy::new(Rflags::ONE),
+            left: 0,
+            stamp: 0,
+            bank: Bank::Supervisor,
+            windows: [Window { base: 0, low: 0, read_end: 0, write_end: 0 }; 8],
+            tlb: Tlb::new(),
+            ram: backing,
+            blocks: Blocks::new(),
+            stop: Stop::Slow,
+            at: std::ptr::null(),
+            xmm: [Xmm::ZERO; 16],
+            mxcsr: 0,
+            rip: 0,
+            ticks: 0,
+            skipped: 0,
+            system: reset.system.clone(),
+            x87: X87::default(),
+            activity: Activity::default(),
+            mode: Mode::empty(),
+            slow_bank: false,
+            implicit_access: false,
+            attention: true,
+            pins: Pins::default(),
+            limit: 0,
+            exit: None,
+            model,
+            trace: TraceClasses::empty(),
+            intercepted_exceptions: 0,
+        };
+        vcpu.load(&reset);
+        vcpu
+    }
+
+    /// RESET: the state after power-on; ticks go on.
+    pub fn reset(&mut self) {
+        let (ticks, skipped) = (self.ticks, self.skipped);
+        let mut state = CpuState::reset(self.model.signature());
+        (state.ticks, state.skipped) = (ticks, skipped);
+        state.system.msrs.tsc_offset = ticks.wrapping_neg();
+        self.load(&state);
+    }
+
+    /// A copy of all architectural state.
+    #[must_use]
+    pub fn save(&self) -> CpuState {
+        let mut gpr = [0; 16];
+        gpr.copy_from_slice(&self.r[..16]);
+        CpuState {
+            gpr,
+            rip: self.rip,
+            rflags: self.lazy.rflags().bits(),
+            system: self.system.clone(),
+            x87: self.x87.clone(),
+            xmm: self.xmm,
+            mxcsr: self.mxcsr,
+            activity: self.activity,
+            ticks: self.ticks,
+            skipped: self.skipped,
+        }
+    }
+
+    /// Replaces all architectural state and drops what was cached from the old one.
+    pub fn load(&mut self, state: &CpuState) {
+        self.r = [0; 32];
+        self.r[..16].copy_from_slice(&state.gpr);
+        self.rip = state.rip;
+        self.lazy.set_rflags(Rflags::from_bits_truncate(state.rflags) | Rflags::ONE);
+        self.system = state.system.clone();
+        self.x87 = state.x87.clone();
+        self.xmm = state.xmm;
+        self.mxcsr = state.mxcsr;
+        self.activity = state.activity;
+        self.ticks = state.ticks;
+        self.skipped = state.skipped;
+        self.exit = None;
+        self.flush();
+    }
+
+    /// Drops all cached translations and decoded code. To be called after anybody but the vCPU
+    /// wrote guest memory or moved the memory map.
+    pub fn flush(&mut self) {
+        self.tlb.flush();
+        self.blocks.clear();
+        self.settle();
+    }
+
+    /// Makes the first write to each page slow again, as [`cutaway_memory::GuestMemory::clear_dirty`]
+    /// needs it.
+    pub fn protect_memory(&mut self) {
+        self.tlb.protect_all();
+    }
+
+    /// Instructions retired plus ticks skipped.
+    #[must_use]
+    pub fn ticks(&self) -> u64 {
+        self.ticks
+    }
+
+    /// Instructions retired.
+    #[must_use]
+    pub fn retired(&self) -> u64 {
+        self.ticks - self.skipped
+    }
+
+    /// Lets time pass while halted.
+    pub fn skip_ticks(&mut self, ticks: u64) {
+        self.ticks += ticks;
+        self.skipped += ticks;
+    }
+
+    /// Whether an external interrupt would end HLT.
+    #[must_use]
+    pub fn can_wake(&self) -> bool {
+        self.lazy.known.contains(Rflags::IF) && !self.activity.shut_down
+    }
+
+    /// Which events go to [`crate::Bus::trace`].
+    pub fn set_trace(&mut self, classes: TraceClasses) {
+        self.trace = classes;
+        self.attention = true;
+    }
+
+    pub(crate) fn traces(&self, class: TraceClasses) -> bool {
+        self.trace.contains(class)
+    }
+
+    /// Exceptions (a bit a vector) that make [`Self::run`] return [`Exit::Exception`] instead of
+    /// being delivered; RIP is that of the faulting instruction.
+    pub fn set_intercepted_exceptions(&mut self, vectors: u32) {
+        self.intercepted_exceptions = vectors;
+    }
+
+    /// Which CPU this is.
+    #[must_use]
+    pub fn model(&self) -> CpuModel {
+        self.model
+    }
+
+    /// Current privilege level: the DPL of SS, or RPL of CS in real and virtual-8086 mode's fixed
+    /// values 0 and 3.
+    #[must_use]
+    pub fn cpl(&self) -> u8 {
+        if !self.is_protected() {
+            0
+        } else if self.is_virtual_8086() {
+            3
+        } else {
+            (self.system.segments[Seg::Cs as usize].selector & 3) as u8
+        }
+    }
+
+    /// CR0.PE.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        self.system.cr0 & Cr0::PE.bits() != 0
+    }
+
+    /// EFLAGS.VM in protected mode.
+    #[must_use]
+    pub fn is_virtual_8086(&self) -> bool {
+        self.lazy.known.contains(Rflags::VM)
+    }
+
+    /// EFER.LMA.
+    #[must_use]
+    pub fn is_long_mode(&self) -> bool {
+        self.system.efer & Efer::LMA.bits() != 0
+    }
+
+    /// 64-bit mode: long mode with CS.L.
+    #[must_use]
+    pub fn is_64_bit(&self) -> bool {
+        self.mode.contains(Mode::BITS_64)
+    }
+
+    /// Default operand and address size of the running code.
+    #[must_use]
+    pub fn code_size(&self) -> CodeSize {
+        self.mode.code_size()
+    }
+
+    pub(crate) fn is_user(&self) -> bool {
+        self.cpl() == 3
+    }
+
+    pub(crate) fn segment(&self, seg: Seg) -> &crate::segment::Segment {
+        &self.system.segments[seg as usize]
+    }
+
+    /// Works out everything that is derived from system state: mode, windows, bank, stamp. To be
+    /// called whenever segments, control registers, EFER, privilege, AC or DR7 changed.
+    pub(crate) fn settle(&mut self) {
+        let cs = *self.segment(Seg::Cs);
+        let protected = self.is_protected() && !self.is_virtual_8086();
+        let mut mode = Mode::empty();
+        if self.is_long_mode() && cs.is_long() && protected {
+            mode |= Mode::BITS_64;
+        } else if cs.is_big() {
+            mode |= Mode::BITS_32;
+        }
+        let long = mode.contains(Mode::BITS_64);
+        mode.set(Mode::REAL, !protected);
+        mode.set(Mode::STACK_32, self.segment(Seg::Ss).is_big());
+        mode.set(Mode::USER, self.is_user());
+        let flat = [Seg::Es, Seg::Ss, Seg::Ds].iter().all(|&seg| self.segment(seg).is_flat());
+        let open_code = cs.base == 0 && cs.limit == u32::MAX;
+        mode.set(Mode::FLAT, long || flat && open_code && cs.is_readable());
+        mode.set(Mode::LIMITED, !long && !open_code);
+        let cr0 = Cr0::from_bits_retain(self.system.cr0);
+        let cr4 = Cr4::from_bits_retain(self.system.cr4);
+        let available = !cr0.intersects(Cr0::EM | Cr0::TS);
+        mode.set(Mode::X87, available);
+        mode.set(Mode::SSE, available && cr4.contains(Cr4::OSFXSR));
+        self.mode = mode;
+        for seg in Seg::DATA {
+            let segment = *self.segment(seg);
+            self.windows[seg as usize] = if long {
+                let based = matches!(seg, Seg::Fs | Seg::Gs);
+                let base = if based { segment.base } else { 0 };
+                Window { base, low: 0, read_end: u64::MAX, write_end: u64::MAX }
+            } else {
+                let (low, end) = segment.offsets();
+                let read_end = if segment.is_present() && segment.is_readable() { end } else { 0 };
+                let write_end = if segment.is_writable() { read_end } else { 0 };
+                Window { base: segment.base, low, read_end, write_end }
+            };
+        }
+        let aligned =
+            cr0.contains(Cr0::AM) && self.lazy.known.contains(Rflags::AC) && self.is_user();
+        let watched = (0..4).any(|n| self.watches_data(n));
+        self.slow_bank = aligned || watched;
+        self.bank = self.bank_of(self.is_user());
+        self.stamp = self.blocks.stamp(mode);
+    }
+
+    /// Whether breakpoint register `n` is enabled for data or I/O.
+    fn watches_data(&self, n: u32) -> bool {
+        let dr7 = self.system.dr7;
+        dr7 >> (2 * n) & 3 != 0 && dr7 >> (16 + 4 * n) & 1 != 0
+    }
+
+    pub(crate) fn take_exit(&mut self) -> Exit {
+        self.exit.take().expect("who returns Fault::Exit has put the exit there")
+    }
+
+    /// #UD, for what a CPU model does not have.
+    pub(crate) fn require(&self, has: bool) -> Result<(), Fault> {
+        if has { Ok(()) } else { Err(Exception::UD.into()) }
+    }
+}
