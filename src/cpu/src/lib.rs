@@ -1,5 +1,47 @@
-//! One x86 vCPU.
+//! One x86 vCPU: registers, segmentation, paging, exceptions, instruction meanings, interpreter.
+//!
+//! [`Vcpu::run`] is the one door. It executes at most so many instructions against a [`Bus`] and
+//! says why it stopped; everyone above (machine, debugger, monitors, tests) drives the CPU through
+//! it. See `target.rs` for how instruction meanings are written once and run by several engines.
+//!
+//! Not modelled: local APIC, SMM, VMX and SVM, performance counters, caches.
+
+mod access;
+mod block;
 mod bus;
-pub use bus::{Bus, Event, Pins};
+mod control;
+mod descriptor;
+mod exception;
+mod exec;
+mod exit;
+mod far;
+mod fast;
 pub mod float;
+mod flags;
+mod interrupt;
+mod meaning;
+mod model;
+mod paging;
+mod peek;
+mod record;
+mod run;
+mod segment;
+mod shapes;
+mod state;
+mod table;
+mod target;
+mod task;
+mod tlb;
+mod translate;
+mod values;
+mod vcpu;
 pub mod vector;
+
+pub use bus::{Bus, Event, Pins};
+pub use exception::Exception;
+pub use exit::{Exit, Unimplemented};
+pub use model::CpuModel;
+pub use record::{Record, record};
+pub use segment::Segment;
+pub use state::{Activity, CpuState, Msrs, Seg, System, TableRegister, gpr};
+pub use vcpu::{TraceClasses, Vcpu};

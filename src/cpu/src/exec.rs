@@ -1,0 +1,577 @@
+//! The complete interpreter: the [`Target`] that runs any instruction with any operand and raises
+//! every fault. It is the reference; `fast.rs` hands over to it whatever it does not do itself.
+
+use crate::access::is_canonical;
+use crate::exception::{Exception, Fault};
+use crate::flags::{Cc, Flags};
+use crate::paging::Access;
+use crate::state::Seg;
+use crate::target::{Bin, Cmp, FloatResult, Flow, Rule, Step, Target, VectorSize};
+use crate::vcpu::Mode;
+use crate::vector::Xmm;
+use crate::{Bus, Vcpu, values};
+use cutaway_isa::{Code, CodeSize, Cr4, Instruction, OpKind, Register, Rflags, Width};
+
+/// Runs one instruction completely.
+pub(crate) type ExecFn = fn(&mut Exec<'_>) -> Result<(), Fault>;
+
+/// One instruction being run.
+///
+/// On entry `cpu.rip` is the instruction's own; [`Exec::next`] is the next one's. The instruction
+/// leaves in `next` where execution goes on; RIP changes only when it has succeeded.
+pub(crate) struct Exec<'a> {
+    pub(crate) cpu: &'a mut Vcpu,
+    pub(crate) bus: &'a mut dyn Bus,
+    pub(crate) instruction: &'a Instruction,
+    /// RIP of the next instruction.
+    pub(crate) next: u64,
+}
+
+/// Where an integer register lies: slot, and how far its low bit is from bit 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GprPlace {
+    pub(crate) slot: usize,
+    pub(crate) shift: u32,
+    pub(crate) width: Width,
+}
+
+/// The slot of a general-purpose register.
+pub(crate) fn gpr_place(register: Register) -> Option<GprPlace> {
+    let number = |first: Register| register as usize - first as usize;
+    let place = |slot, shift, width| Some(GprPlace { slot, shift, width });
+    if register.is_gpr8() {
+        // iced's order: AL CL DL BL AH CH DH BH SPL BPL SIL DIL R8L …
+        return match number(Register::AL) {
+            n @ 0..=3 => place(n, 0, Width::Byte),
+            n @ 4..=7 => place(n - 4, 8, Width::Byte),
+            n => place(n - 4, 0, Width::Byte),
+        };
+    }
+    if register.is_gpr16() {
+        return place(number(Register::AX), 0, Width::Word);
+    }
+    if register.is_gpr32() {
+        return place(number(Register::EAX), 0, Width::Dword);
+    }
+    if register.is_gpr64() {
+        return place(number(Register::RAX), 0, Width::Qword);
+    }
+    None
+}
+
+/// The segment that a register names.
+pub(crate) fn seg_of(register: Register) -> Option<Seg> {
+    Some(match register {
+        Register::ES => Seg::Es,
+        Register::CS => Seg::Cs,
+        Register::SS => Seg::Ss,
+        Register::DS => Seg::Ds,
+        Register::FS => Seg::Fs,
+        Register::GS => Seg::Gs,
+        _ => return None,
+    })
+}
+
+impl Exec<'_> {
+    /// The immediate operand, sign-extended from its encoded size to 64 bits.
+    fn immediate(&self, n: u32) -> Option<u64> {
+        let instruction = self.instruction;
+        Some(match instruction.op_kind(n) {
+            OpKind::Immediate8 => u64::from(instruction.immediate8()),
+            OpKind::Immediate8_2nd => u64::from(instruction.immediate8_2nd()),
+            OpKind::Immediate16 => u64::from(instruction.immediate16()),
+            OpKind::Immediate32 => u64::from(instruction.immediate32()),
+            OpKind::Immediate64 => instruction.immediate64(),
+            OpKind::Immediate8to16 => instruction.immediate8to16() as u64,
+            OpKind::Immediate8to32 => instruction.immediate8to32() as u64,
+            OpKind::Immediate8to64 => instruction.immediate8to64() as u64,
+            OpKind::Immediate32to64 => instruction.immediate32to64() as u64,
+            _ => return None,
+        })
+    }
+
+    /// The value of an address register at its full width.
+    fn address_register(&self, register: Register) -> u64 {
+        match gpr_place(register) {
+            Some(place) => self.cpu.r[place.slot] & place.width.mask(),
+            None => 0,
+        }
+    }
+
+    /// The effective address, cut to the address size.
+    pub(crate) fn offset(&self) -> u64 {
+        let i = self.instruction;
+        if i.is_ip_rel_memory_operand() {
+            // The decoder reckoned from the IP that it was given, which was 0.
+            let from_next = i.memory_displacement64().wrapping_sub(i.next_ip());
+            let w = if i.memory_base() == Register::EIP { Width::Dword } else { Width::Qword };
+            return self.cpu.rip.wrapping_add(i.len() as u64).wrapping_add(from_next) & w.mask();
+        }
+        let base = self.address_register(i.memory_base());
+        let index = self.address_register(i.memory_index());
+        let scaled = index.wrapping_mul(u64::from(i.memory_index_scale()));
+        let sum = base.wrapping_add(scaled).wrapping_add(i.memory_displacement64());
+        sum & self.address_width().mask()
+    }
+
+    /// Whether operand `n` lies in memory at its effective address or at an implied one.
+    pub(crate) fn operand_in_memory(&self, n: u32) -> bool {
+        self.instruction.op_kind(n) == OpKind::Memory
+    }
+
+    /// A floating-point result: exceptions to MXCSR, or #XM (#UD without OSXMMEXCPT).
+    fn finish_float(&mut self, (value, flags): FloatResult) -> Result<Xmm, Fault> {
+        let flags = u32::from(flags.bits());
+        self.cpu.mxcsr |= flags;
+        let unmasked = flags & !(self.cpu.mxcsr >> 7) & 0x3f;
+        if unmasked == 0 {
+            return Ok(value);
+        }
+        let enabled = self.cpu.system.cr4 & Cr4::OSXMMEXCPT.bits() != 0;
+        Err(if enabled { Exception::XM } else { Exception::UD }.into())
+    }
+
+    /// #GP(0) or #UD unless the CPL is 0.
+    pub(crate) fn require_cpl0(&self) -> Result<(), Fault> {
+        if self.cpu.cpl() == 0 { Ok(()) } else { Err(Exception::GP0.into()) }
+    }
+
+    /// Stops with the name of what is missing.
+    pub(crate) fn unimplemented(&mut self, what: &str) -> Fault {
+        self.cpu.stop_unimplemented(what, Some(self.instruction))
+    }
+
+    /// Operand size of the instruction in bits, for those whose code does not say it: 16, 32
+    /// or 64 as iced's memory size or the code segment tell.
+    pub(crate) fn code_size(&self) -> CodeSize {
+        self.cpu.code_size()
+    }
+
+    fn vector_place(&self, n: u32) -> VectorPlace {
+        let register = self.instruction.op_register(n);
+        if self.instruction.op_kind(n) != OpKind::Register {
+            VectorPlace::Memory
+        } else if register.is_mm() {
+            VectorPlace::Mmx(register as usize - Register::MM0 as usize)
+        } else {
+            VectorPlace::Xmm((register as usize - Register::XMM0 as usize) & 15)
+        }
+    }
+
+    /// The linear address of the memory operand for `size` bytes.
+    pub(crate) fn operand_linear(&mut self, size: u64, access: Access) -> Result<u64, Fault> {
+        let (seg, offset) = (self.segment(), self.offset());
+        self.cpu.linear(seg, offset, size, access)
+    }
+
+    /// Reads 16 bytes at a linear address; no fault comes between the halves.
+    pub(crate) fn read_xmm(&mut self, linear: u64) -> Result<Xmm, Fault> {
+        let user = self.cpu.is_user();
+        let upper = self.cpu.wrap(linear.wrapping_add(8));
+        let low = self.cpu.read_linear(self.bus, linear, Width::Qword, user)?;
+        let high = self.cpu.read_linear(self.bus, upper, Width::Qword, user)?;
+        Ok(Xmm::from_halves(low, high))
+    }
+
+    /// Writes 16 bytes at a linear address, all or nothing.
+    pub(crate) fn write_xmm(&mut self, linear: u64, value: Xmm) -> Result<(), Fault> {
+        let user = self.cpu.is_user();
+        self.cpu.probe_linear(self.bus, linear, 16, Access::Write, user)?;
+        let upper = self.cpu.wrap(linear.wrapping_add(8));
+        self.cpu.write_linear(self.bus, linear, Width::Qword, value.low(), user)?;
+        self.cpu.write_linear(self.bus, upper, Width::Qword, value.high(), user)
+    }
+}
+
+enum VectorPlace {
+    Memory,
+    Mmx(usize),
+    Xmm(usize),
+}
+
+impl Target for Exec<'_> {
+    type Value = u64;
+    type Vector = Xmm;
+    type Cond = bool;
+    type Status = Rflags;
+    type Fault = Fault;
+    type Next = ();
+
+    fn constant(&mut self, w: Width, value: u64) -> u64 {
+        value & w.mask()
+    }
+    #[inline(always)]
+    fn bin(&mut self, op: Bin, w: Width, a: &u64, b: &u64) -> u64 {
+        values::bin(op, w, *a, *b)
+    }
+    fn not(&mut self, w: Width, a: &u64) -> u64 {
+        !a & w.mask()
+    }
+    fn resize(&mut self, _: Width, to: Width, a: &u64) -> u64 {
+        a & to.mask()
+    }
+    fn sign_extend(&mut self, from: Width, to: Width, a: &u64) -> u64 {
+        from.sign_extend(*a) & to.mask()
+    }
+    #[inline(always)]
+    fn compare(&mut self, cmp: Cmp, _: Width, a: &u64, b: &u64) -> bool {
+        values::compare(cmp, *a, *b)
+    }
+    fn select(&mut self, c: &bool, _: Width, yes: &u64, no: &u64) -> u64 {
+        if *c { *yes } else { *no }
+    }
+    fn truth(&mut self, _: Width, c: &bool) -> u64 {
+        u64::from(*c)
+    }
+    fn rule(&mut self, _: &'static str, rule: Rule, w: Width, a: &u64, b: &u64) -> (u64, Rflags) {
+        rule(w, *a, *b, self.cpu.lazy.rflags())
+    }
+
+    fn read(&mut self, n: u32, w: Width) -> Result<u64, Fault> {
+        match self.instruction.op_kind(n) {
+            OpKind::Register => {
+                let register = self.instruction.op_register(n);
+                if let Some(place) = gpr_place(register) {
+                    return Ok(self.cpu.r[place.slot] >> place.shift & w.mask());
+                }
+                match seg_of(register) {
+                    Some(seg) => Ok(u64::from(self.cpu.segment(seg).selector)),
+                    None => Err(self.unimplemented("integer access to this register")),
+                }
+            }
+            OpKind::Memory => {
+                let (seg, offset) = (self.segment(), self.offset());
+                self.cpu.read_segment(self.bus, seg, offset, w)
+            }
+            _ => match self.immediate(n) {
+                Some(value) => Ok(value & w.mask()),
+                None => Err(self.unimplemented("operand kind")),
+            },
+        }
+    }
+
+    fn modify(&mut self, n: u32, w: Width) -> Result<u64, Fault> {
+        if self.operand_in_memory(n) {
+            let (seg, offset) = (self.segment(), self.offset());
+            // An unreadable writable segment does not exist; write rights imply read rights.
+            self.cpu.probe_write(self.bus, seg, offset, w.bytes())?;
+        }
+        self.read(n, w)
+    }
+
+    fn write(&mut self, n: u32, w: Width, value: u64) -> Result<(), Fault> {
+        if self.operand_in_memory(n) {
+            let (seg, offset) = (self.segment(), self.offset());
+            return self.cpu.write_segment(self.bus, seg, offset, w, value);
+        }
+        let Some(place) = gpr_place(self.instruction.op_register(n)) else {
+            return Err(self.unimplemented("integer access to this register"));
+        };
+        self.cpu.put_gpr(place.slot, place.shift, w, value);
+        Ok(())
+    }
+
+    fn is_memory(&self, n: u32) -> bool {
+        self.operand_in_memory(n)
+    }
+
+    fn effective_address(&mut self) -> u64 {
+        self.offset()
+    }
+
+    fn address_width(&self) -> Width {
+        let i = self.instruction;
+        for n in 0..i.op_count() {
+            match i.op_kind(n) {
+                OpKind::MemorySegSI | OpKind::MemorySegDI | OpKind::MemoryESDI => {
+                    return Width::Word;
+                }
+                OpKind::MemorySegESI | OpKind::MemorySegEDI | OpKind::MemoryESEDI => {
+                    return Width::Dword;
+                }
+                OpKind::MemorySegRSI | OpKind::MemorySegRDI | OpKind::MemoryESRDI => {
+                    return Width::Qword;
+                }
+                _ => {}
+            }
+        }
+        let register =
+            if i.memory_base() != Register::None { i.memory_base() } else { i.memory_index() };
+        match register {
+            Register::EIP => Width::Dword,
+            Register::RIP => Width::Qword,
+            Register::None => Width::of_bytes(i.memory_displ_size() as usize)
+                .filter(|&w| w != Width::Byte)
+                .unwrap_or(Width::Qword),
+            _ => gpr_place(register).map_or(Width::Qword, |place| place.width),
+        }
+    }
+
+    fn segment(&self) -> Seg {
+        seg_of(self.instruction.memory_segment()).unwrap_or(Seg::Ds)
+    }
+
+    fn gpr(&mut self, number: usize, w: Width) -> u64 {
+        self.cpu.r[number] & w.mask()
+    }
+    fn set_gpr(&mut self, number: usize, w: Width, value: u64) {
+        self.cpu.put_gpr(number, 0, w, value);
+    }
+    fn ah(&mut self) -> u64 {
+        self.cpu.r[0] >> 8 & 0xff
+    }
+    fn set_ah(&mut self, value: u64) {
+        self.cpu.put_gpr(0, 8, Width::Byte, value);
+    }
+
+    fn load(&mut self, seg: Seg, w: Width, offset: &u64) -> Result<u64, Fault> {
+        self.cpu.read_segment(self.bus, seg, *offset, w)
+    }
+    fn store(&mut self, seg: Seg, w: Width, offset: &u64, value: u64) -> Result<(), Fault> {
+        self.cpu.write_segment(self.bus, seg, *offset, w, value)
+    }
+    fn stack_width(&self) -> Width {
+        self.cpu.stack_width()
+    }
+
+    fn set_flags(&mut self, flags: Flags<u64>) {
+        self.cpu.lazy.set(flags);
+    }
+    fn set_flags_if(&mut self, c: &bool, flags: Flags<u64>) {
+        if *c {
+            self.cpu.lazy.set(flags);
+        }
+    }
+    fn set_status(&mut self, status: Rflags) {
+        self.cpu.lazy.set_rflags(status);
+    }
+    fn condition(&mut self, cc: Cc) -> bool {
+        self.cpu.lazy.condition(cc)
+    }
+    fn carry(&mut self, _: Width) -> u64 {
+        u64::from(self.cpu.lazy.cf())
+    }
+    fn string_step(&mut self, w: Width, address: Width) -> u64 {
+        let down = self.cpu.lazy.known.contains(Rflags::DF);
+        if down { w.bytes().wrapping_neg() & address.mask() } else { w.bytes() }
+    }
+
+    fn divide_error_if(&mut self, c: &bool) -> Step<Self> {
+        if *c { Err(Exception::DE.into()) } else { Ok(()) }
+    }
+    fn divide(
+        &mut self,
+        signed: bool,
+        w: Width,
+        high: &u64,
+        low: &u64,
+        by: &u64,
+    ) -> Result<(u64, u64), Fault> {
+        values::divide(signed, w, *high, *low, *by).ok_or(Exception::DE.into())
+    }
+
+    fn branch_if(&mut self, c: &bool, w: Width) -> Flow<Self> {
+        if *c { self.branch(w) } else { Ok(()) }
+    }
+    fn loop_branch(&mut self, c: &bool, counter: Width, count: u64, w: Width) -> Flow<Self> {
+        self.branch_if(c, w)?;
+        self.set_gpr(crate::state::gpr::RCX, counter, count);
+        Ok(())
+    }
+    fn branch(&mut self, w: Width) -> Flow<Self> {
+        let target = self.near_target(w);
+        self.check_target(w, &target)?;
+        self.next = target;
+        Ok(())
+    }
+    fn call(&mut self, w: Width) -> Flow<Self> {
+        let target = self.near_target(w);
+        self.check_target(w, &target)?;
+        let return_to = self.next & w.mask();
+        self.cpu.push(self.bus, w, return_to)?;
+        self.next = target;
+        Ok(())
+    }
+    fn jump(&mut self, w: Width, offset: &u64) -> Flow<Self> {
+        self.next = *offset & w.mask();
+        Ok(())
+    }
+    fn next_rip(&mut self, w: Width) -> u64 {
+        self.next & w.mask()
+    }
+    fn check_target(&mut self, w: Width, offset: &u64) -> Step<Self> {
+        let offset = offset & w.mask();
+        let ok = if self.cpu.is_64_bit() {
+            is_canonical(offset)
+        } else {
+            offset <= u64::from(self.cpu.segment(Seg::Cs).limit)
+        };
+        if ok { Ok(()) } else { Err(Exception::GP0.into()) }
+    }
+
+    fn read_vector(&mut self, n: u32, size: VectorSize) -> Result<Xmm, Fault> {
+        match self.vector_place(n) {
+            VectorPlace::Mmx(n) => Ok(Xmm::from_halves(self.cpu.x87.mmx(n), 0)),
+            VectorPlace::Xmm(n) => Ok(self.cpu.xmm[n]),
+            VectorPlace::Memory => {
+                let w = match size {
+                    VectorSize::Word => Width::Word,
+                    VectorSize::Dword => Width::Dword,
+                    VectorSize::Qword => Width::Qword,
+                    VectorSize::Xmm | VectorSize::XmmAligned => {
+                        let linear = self.operand_linear(16, Access::Read)?;
+                        if size == VectorSize::XmmAligned && linear & 15 != 0 {
+                            return Err(Exception::GP0.into());
+                        }
+                        return self.read_xmm(linear);
+                    }
+                };
+                Ok(Xmm::from_halves(self.read(n, w)?, 0))
+            }
+        }
+    }
+
+    fn write_vector(&mut self, n: u32, size: VectorSize, value: Xmm) -> Result<(), Fault> {
+        match self.vector_place(n) {
+            VectorPlace::Mmx(n) => self.cpu.x87.set_mmx(n, value.low()),
+            VectorPlace::Xmm(n) => {
+                let old = self.cpu.xmm[n];
+                self.cpu.xmm[n] = values::merge_vector(old, size, value);
+            }
+            VectorPlace::Memory => {
+                let (w, value) = match size {
+                    VectorSize::Word => (Width::Word, value.low()),
+                    VectorSize::Dword => (Width::Dword, value.low()),
+                    VectorSize::Qword => (Width::Qword, value.low()),
+                    VectorSize::Xmm | VectorSize::XmmAligned => {
+                        let linear = self.operand_linear(16, Access::Write)?;
+                        if size == VectorSize::XmmAligned && linear & 15 != 0 {
+                            return Err(Exception::GP0.into());
+                        }
+                        return self.write_xmm(linear, value);
+                    }
+                };
+                return self.write(n, w, value & w.mask());
+            }
+        }
+        Ok(())
+    }
+
+    fn vector_constant(&mut self, value: Xmm) -> Xmm {
+        value
+    }
+    fn vector(&mut self, _: &'static str, op: fn(Xmm, Xmm) -> Xmm, a: &Xmm, b: &Xmm) -> Xmm {
+        op(*a, *b)
+    }
+    fn vector_imm(
+        &mut self,
+        _: &'static str,
+        op: fn(Xmm, Xmm, u8) -> Xmm,
+        a: &Xmm,
+        b: &Xmm,
+    ) -> Xmm {
+        op(*a, *b, self.instruction.immediate8())
+    }
+    fn float(
+        &mut self,
+        _: &'static str,
+        op: fn(Xmm, Xmm, u32) -> FloatResult,
+        a: &Xmm,
+        b: &Xmm,
+    ) -> Result<Xmm, Fault> {
+        let result = op(*a, *b, self.cpu.mxcsr);
+        self.finish_float(result)
+    }
+    fn float_imm(
+        &mut self,
+        _: &'static str,
+        op: fn(Xmm, Xmm, u32, u8) -> FloatResult,
+        a: &Xmm,
+        b: &Xmm,
+    ) -> Result<Xmm, Fault> {
+        let result = op(*a, *b, self.cpu.mxcsr, self.instruction.immediate8());
+        self.finish_float(result)
+    }
+    fn vector_low(&mut self, w: Width, a: &Xmm) -> u64 {
+        a.low() & w.mask()
+    }
+    fn vector_from(&mut self, _: Width, a: &u64) -> Xmm {
+        Xmm::from_halves(*a, 0)
+    }
+    fn set_flags_from(&mut self, a: &Xmm) {
+        self.cpu.lazy.set_rflags(values::compare_flags(self.cpu.lazy.known, a.low()));
+    }
+}
+
+impl Exec<'_> {
+    /// The target of a near branch with an encoded displacement.
+    fn near_target(&self, w: Width) -> u64 {
+        let i = self.instruction;
+        let displacement = w.sign_extend(i.near_branch_target().wrapping_sub(i.next_ip()));
+        self.next.wrapping_add(displacement) & w.mask()
+    }
+}
+
+impl Vcpu {
+    /// Writes the low `w` bits of a register: 32-bit writes clear the upper half.
+    #[inline(always)]
+    pub(crate) fn put_gpr(&mut self, slot: usize, shift: u32, w: Width, value: u64) {
+        let register = &mut self.r[slot & 31];
+        *register = match w {
+            Width::Byte | Width::Word => {
+                *register & !(w.mask() << shift) | (value & w.mask()) << shift
+            }
+            Width::Dword => value & 0xffff_ffff,
+            Width::Qword => value,
+        };
+    }
+
+    /// Width of the stack pointer.
+    pub(crate) fn stack_width(&self) -> Width {
+        if self.mode.contains(Mode::BITS_64) {
+            Width::Qword
+        } else if self.mode.contains(Mode::STACK_32) {
+            Width::Dword
+        } else {
+            Width::Word
+        }
+    }
+
+    /// Pushes one value; RSP changes only if the store succeeds.
+    pub(crate) fn push(&mut self, bus: &mut dyn Bus, w: Width, value: u64) -> Result<(), Fault> {
+        let stack = self.stack_width();
+        let top = self.r[crate::state::gpr::RSP].wrapping_sub(w.bytes()) & stack.mask();
+        self.write_segment(bus, Seg::Ss, top, w, value)?;
+        self.put_gpr(crate::state::gpr::RSP, 0, stack, top);
+        Ok(())
+    }
+
+    /// Reads the value `at` bytes above the top of the stack.
+    pub(crate) fn peek(&mut self, bus: &mut dyn Bus, w: Width, at: u64) -> Result<u64, Fault> {
+        let top = self.r[crate::state::gpr::RSP].wrapping_add(at) & self.stack_width().mask();
+        self.read_segment(bus, Seg::Ss, top, w)
+    }
+
+    /// Takes `bytes` off the stack.
+    pub(crate) fn release(&mut self, bytes: u64) {
+        let stack = self.stack_width();
+        let top = self.r[crate::state::gpr::RSP].wrapping_add(bytes) & stack.mask();
+        self.put_gpr(crate::state::gpr::RSP, 0, stack, top);
+    }
+
+    /// Puts an [`crate::Exit::Unimplemented`] in place.
+    pub(crate) fn stop_unimplemented(&mut self, what: &str, at: Option<&Instruction>) -> Fault {
+        let text = match at {
+            Some(i) if i.code() != Code::INVALID => cutaway_isa::disassemble(i),
+            _ => String::new(),
+        };
+        let what = if text.is_empty() { what.to_owned() } else { format!("{what}: {text}") };
+        self.exit = Some(crate::Exit::Unimplemented(Box::new(crate::Unimplemented {
+            what,
+            cs: self.segment(Seg::Cs).selector,
+            rip: self.rip,
+            bytes: Vec::new(),
+        })));
+        Fault::Exit
+    }
+}

@@ -1,0 +1,742 @@
+//! The fast interpreter: operations whose handlers pass on to one another.
+//!
+//! A handler is a meaning specialised on operand kinds and width. It touches registers and memory
+//! that the TLB holds; at the first thing beyond that it gives up with nothing changed (that is
+//! what the order inside meanings is for), and the outer loop lets `exec.rs` run the instruction.
+//! So handlers call nothing, and end in a call that the compiler makes a jump.
+//!
+//! Stable Rust does not promise that jump. With optimization (`cfg(chain)`, see `build.rs`) LLVM
+//! makes it where the target never lives in memory, hence `inline(always)` throughout;
+//! a test measures the stack. Otherwise handlers return the next operation to a loop.
+
+use crate::Vcpu;
+use crate::access::is_canonical;
+use crate::flags::{Cc, Flags};
+use crate::state::{Seg, gpr};
+use crate::target::{Bin, Cmp, FloatResult, Flow, Rule, Step, Target, VectorSize};
+use crate::tlb::Bank;
+use crate::values;
+use crate::vcpu::{Mode, RIP};
+use crate::vector::Xmm;
+use cutaway_isa::{Rflags, Width};
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+/// Runs one operation and says which is next; null leaves the chain, with the reason in
+/// [`Vcpu::stop`].
+pub(crate) type Handler = fn(&mut Vcpu, *const Op) -> *const Op;
+
+/// One decoded instruction as the fast path sees it. 32 bytes.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Op {
+    pub(crate) run: Handler,
+    /// Immediate, sign-extended; for branches the target minus the block's RIP.
+    pub(crate) imm: u64,
+    /// Displacement; for the last operation of a block the number of its links.
+    pub(crate) disp: i32,
+    /// Register of operand 0: slot, with bit 7 for AH to BH; or XMM number.
+    pub(crate) a: u8,
+    /// Register of operand 1, likewise.
+    pub(crate) b: u8,
+    pub(crate) base: u8,
+    pub(crate) index: u8,
+    /// Bytes from the block's start to the next instruction.
+    pub(crate) next: u16,
+    /// Left shift of the index.
+    pub(crate) scale: u8,
+    pub(crate) seg: u8,
+    /// Instructions from this one to the end of the block, itself included.
+    pub(crate) left: u8,
+    pub(crate) len: u8,
+    /// Address width as `Width as u8`.
+    pub(crate) address: u8,
+}
+
+/// From the end of a block to another block.
+pub(crate) struct Link {
+    /// Followed only if this is the vCPU's stamp.
+    pub(crate) stamp: Cell<u64>,
+    /// The other block's first operation.
+    pub(crate) first: Cell<u32>,
+}
+
+/// Why the chain ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The operation `at` needs the complete interpreter; it has not begun.
+    Slow,
+    /// The block is done; its link `which` leads nowhere yet, or the budget is short.
+    Link { links: i32, which: usize },
+    /// The block is done; the jump cache does not know the target.
+    Indirect,
+}
+
+/// The fast path cannot do this.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Miss;
+
+/// Enters the chain at an operation. Comes back with the operation that stopped it.
+pub(crate) fn run(cpu: &mut Vcpu, first: u32) -> Stop {
+    let mut op = cpu.op_pointer(first);
+    while !op.is_null() {
+        // SAFETY: handlers return null or an operation of the arena, which does not change
+        // while the chain runs.
+        op = unsafe { ((*op).run)(cpu, op) };
+    }
+    cpu.stop
+}
+
+#[inline(always)]
+fn pass(cpu: &mut Vcpu, op: *const Op) -> *const Op {
+    if cfg!(chain) {
+        if op.is_null() {
+            return op;
+        }
+        // SAFETY: as in `run`.
+        unsafe { ((*op).run)(cpu, op) }
+    } else {
+        op
+    }
+}
+
+impl Vcpu {
+    #[inline(always)]
+    fn op_pointer(&self, index: u32) -> *const Op {
+        // SAFETY: indices of operations come from the arena, which is never shortened while
+        // anybody holds one (links are checked by stamp).
+        unsafe { self.blocks.ops_start().add(index as usize) }
+    }
+
+    /// Enters the block at `first` if the budget covers it.
+    #[inline(always)]
+    fn enter(&mut self, first: u32, rip: u64) -> Option<*const Op> {
+        let op = self.op_pointer(first);
+        // SAFETY: `op` points into the arena.
+        let count = i64::from(unsafe { (*op).left });
+        if self.left < count {
+            return None;
+        }
+        self.left -= count;
+        self.r[RIP] = rip;
+        Some(op)
+    }
+
+    #[inline(always)]
+    fn follow(&mut self, op: &Op, which: usize, rip: u64) -> *const Op {
+        // SAFETY: the last operation of a block has the number of its links in `disp`.
+        let link = unsafe { &(*self.blocks.links_start().add(op.disp as usize))[which] };
+        if link.stamp.get() == self.stamp
+            && let Some(first) = self.enter(link.first.get(), rip)
+        {
+            return first;
+        }
+        self.rip = rip;
+        self.stop = Stop::Link { links: op.disp, which };
+        std::ptr::null()
+    }
+
+    #[inline(always)]
+    fn jump_to(&mut self, rip: u64) -> *const Op {
+        if let Some(first) = self.blocks.jump(rip, self.stamp)
+            && let Some(first) = self.enter(first, rip)
+        {
+            return first;
+        }
+        self.rip = rip;
+        self.stop = Stop::Indirect;
+        std::ptr::null()
+    }
+}
+
+/// The handler of everything that the fast path does not do.
+pub(crate) fn slow(cpu: &mut Vcpu, op: *const Op) -> *const Op {
+    cpu.at = op;
+    cpu.stop = Stop::Slow;
+    std::ptr::null()
+}
+
+/// Handler of the pseudo-operation that ends a block without a branch: on to the next byte.
+pub(crate) fn fall(cpu: &mut Vcpu, op: *const Op) -> *const Op {
+    // SAFETY: as in `run`.
+    let op = unsafe { &*op };
+    let rip = cpu.r[RIP].wrapping_add(u64::from(op.next));
+    let next = cpu.follow(op, 1, rip);
+    pass(cpu, next)
+}
+
+/// Where an operand is.
+pub(crate) trait Place: 'static {
+    const MEMORY: bool = false;
+    /// The value of a register or immediate; `register` is the operand's field.
+    fn value(_: &Vcpu, _: &Op, _register: u8, _: Width) -> u64 {
+        0
+    }
+    /// The linear address of a memory operand.
+    fn linear(_: &Vcpu, _: &Op, _size: u64, _write: bool) -> Result<u64, Miss> {
+        Err(Miss)
+    }
+}
+
+/// No such operand.
+pub(crate) struct Nothing;
+/// A register.
+pub(crate) struct Reg;
+/// The immediate.
+pub(crate) struct Imm;
+/// Memory, 64-bit address without index.
+pub(crate) struct Base64;
+/// Memory, 64-bit address.
+pub(crate) struct Index64;
+/// Memory, 64-bit address in FS or GS.
+pub(crate) struct Based64;
+/// Memory, 32-bit address in a flat segment.
+pub(crate) struct Flat32;
+/// Memory, 16- or 32-bit address in any segment.
+pub(crate) struct Segmented;
+
+impl Place for Nothing {}
+impl Place for Reg {
+    #[inline(always)]
+    fn value(cpu: &Vcpu, _: &Op, register: u8, w: Width) -> u64 {
+        let value = cpu.r[usize::from(register & 31)];
+        if w == Width::Byte { value >> (register >> 4 & 8) & 0xff } else { value & w.mask() }
+    }
+}
+impl Place for Imm {
+    #[inline(always)]
+    fn value(_: &Vcpu, op: &Op, _: u8, w: Width) -> u64 {
+        op.imm & w.mask()
+    }
+}
+
+#[inline(always)]
+fn base(cpu: &Vcpu, op: &Op) -> u64 {
+    cpu.r[usize::from(op.base & 31)].wrapping_add(i64::from(op.disp) as u64)
+}
+#[inline(always)]
+fn base_index(cpu: &Vcpu, op: &Op) -> u64 {
+    base(cpu, op).wrapping_add(cpu.r[usize::from(op.index & 31)] << (op.scale & 63))
+}
+
+impl Place for Base64 {
+    const MEMORY: bool = true;
+    #[inline(always)]
+    fn linear(cpu: &Vcpu, op: &Op, _: u64, _: bool) -> Result<u64, Miss> {
+        Ok(base(cpu, op))
+    }
+}
+impl Place for Index64 {
+    const MEMORY: bool = true;
+    #[inline(always)]
+    fn linear(cpu: &Vcpu, op: &Op, _: u64, _: bool) -> Result<u64, Miss> {
+        Ok(base_index(cpu, op))
+    }
+}
+impl Place for Based64 {
+    const MEMORY: bool = true;
+    #[inline(always)]
+    fn linear(cpu: &Vcpu, op: &Op, _: u64, _: bool) -> Result<u64, Miss> {
+        Ok(base_index(cpu, op).wrapping_add(cpu.windows[usize::from(op.seg & 7)].base))
+    }
+}
+impl Place for Flat32 {
+    const MEMORY: bool = true;
+    #[inline(always)]
+    fn linear(cpu: &Vcpu, op: &Op, _: u64, _: bool) -> Result<u64, Miss> {
+        Ok(base_index(cpu, op) & 0xffff_ffff)
+    }
+}
+impl Place for Segmented {
+    const MEMORY: bool = true;
+    #[inline(always)]
+    fn linear(cpu: &Vcpu, op: &Op, size: u64, write: bool) -> Result<u64, Miss> {
+        let mask = if op.address == Width::Word as u8 { 0xffff } else { 0xffff_ffff };
+        in_window(cpu, usize::from(op.seg & 7), base_index(cpu, op) & mask, size, write)
+    }
+}
+
+#[inline(always)]
+fn in_window(cpu: &Vcpu, seg: usize, offset: u64, size: u64, write: bool) -> Result<u64, Miss> {
+    let window = &cpu.windows[seg];
+    let end = if write { window.write_end } else { window.read_end };
+    if offset < window.low || offset + size > end {
+        return Err(Miss);
+    }
+    Ok(window.base.wrapping_add(offset) & 0xffff_ffff)
+}
+
+/// How implied memory (stack, strings) is addressed.
+pub(crate) trait Model: 'static {
+    /// Stack pointer width, if the model fixes it.
+    const STACK: Option<Width>;
+    fn linear(cpu: &Vcpu, seg: Seg, offset: u64, size: u64, write: bool) -> Result<u64, Miss>;
+}
+
+/// 64-bit mode, not FS or GS.
+pub(crate) struct Long;
+/// 32-bit flat segments with a 32-bit stack.
+pub(crate) struct Flat;
+/// Anything else.
+pub(crate) struct Windowed;
+
+impl Model for Long {
+    const STACK: Option<Width> = Some(Width::Qword);
+    #[inline(always)]
+    fn linear(_: &Vcpu, _: Seg, offset: u64, _: u64, _: bool) -> Result<u64, Miss> {
+        Ok(offset)
+    }
+}
+impl Model for Flat {
+    const STACK: Option<Width> = Some(Width::Dword);
+    #[inline(always)]
+    fn linear(_: &Vcpu, _: Seg, offset: u64, _: u64, _: bool) -> Result<u64, Miss> {
+        Ok(offset)
+    }
+}
+impl Model for Windowed {
+    const STACK: Option<Width> = None;
+    #[inline(always)]
+    fn linear(cpu: &Vcpu, seg: Seg, offset: u64, size: u64, write: bool) -> Result<u64, Miss> {
+        in_window(cpu, seg as usize, offset, size, write)
+    }
+}
+
+/// Not (yet) the place of a modified operand.
+const NOWHERE: usize = usize::MAX;
+
+/// The fast path as a target. `A` and `B` are the places of operands 0 and 1.
+pub(crate) struct Fast<'a, A, B, M> {
+    cpu: &'a mut Vcpu,
+    op: &'a Op,
+    /// Backing offset that `modify` found for operand 0.
+    modified: usize,
+    places: PhantomData<(A, B, M)>,
+}
+
+/// A meaning that falls through to the next instruction.
+pub(crate) trait Meaning: 'static {
+    fn run<T: Target>(t: &mut T) -> Step<T>;
+}
+/// A meaning that says where execution goes on.
+pub(crate) trait Branch: 'static {
+    fn run<T: Target>(t: &mut T) -> Flow<T>;
+}
+
+/// The handler of a [`Meaning`].
+pub(crate) fn straight<I: Meaning, A: Place, B: Place, M: Model>(
+    cpu: &mut Vcpu,
+    op: *const Op,
+) -> *const Op {
+    let mut target: Fast<'_, A, B, M> = Fast {
+        cpu: &mut *cpu,
+        // SAFETY: handlers are given operations of the arena.
+        op: unsafe { &*op },
+        modified: NOWHERE,
+        places: PhantomData,
+    };
+    match I::run(&mut target) {
+        // SAFETY: only a block's last operation has no successor in the arena, and that is a
+        // branch or `fall`.
+        Ok(()) => pass(cpu, unsafe { op.add(1) }),
+        Err(Miss) => slow(cpu, op),
+    }
+}
+
+/// The handler of a [`Branch`].
+pub(crate) fn branching<I: Branch, A: Place, B: Place, M: Model>(
+    cpu: &mut Vcpu,
+    op: *const Op,
+) -> *const Op {
+    let mut target: Fast<'_, A, B, M> = Fast {
+        cpu: &mut *cpu,
+        // SAFETY: handlers are given operations of the arena.
+        op: unsafe { &*op },
+        modified: NOWHERE,
+        places: PhantomData,
+    };
+    match I::run(&mut target) {
+        Ok(next) => pass(cpu, next),
+        Err(Miss) => slow(cpu, op),
+    }
+}
+
+impl<A: Place, B: Place, M: Model> Fast<'_, A, B, M> {
+    #[inline(always)]
+    fn linear(&self, n: u32, size: u64, write: bool) -> Result<u64, Miss> {
+        if n == 0 {
+            A::linear(self.cpu, self.op, size, write)
+        } else {
+            B::linear(self.cpu, self.op, size, write)
+        }
+    }
+
+    #[inline(always)]
+    fn in_memory(n: u32) -> bool {
+        match n {
+            0 => A::MEMORY,
+            1 => B::MEMORY,
+            _ => false,
+        }
+    }
+
+    #[inline(always)]
+    fn readable(&self, linear: u64, size: u64) -> Result<usize, Miss> {
+        self.cpu.tlb.read(self.cpu.bank, linear, size).ok_or(Miss)
+    }
+
+    #[inline(always)]
+    fn writable(&self, linear: u64, size: u64) -> Result<usize, Miss> {
+        self.cpu.tlb.write(self.cpu.bank, linear, size).ok_or(Miss)
+    }
+
+    #[inline(always)]
+    fn target(&self, w: Width) -> u64 {
+        self.cpu.r[RIP].wrapping_add(self.op.imm) & w.mask()
+    }
+
+    #[inline(always)]
+    fn finish_float(&mut self, (value, flags): FloatResult) -> Result<Xmm, Miss> {
+        let flags = u32::from(flags.bits());
+        if flags & !(self.cpu.mxcsr >> 7) & 0x3f != 0 {
+            return Err(Miss);
+        }
+        self.cpu.mxcsr |= flags;
+        Ok(value)
+    }
+}
+
+impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
+    type Value = u64;
+    type Vector = Xmm;
+    type Cond = bool;
+    type Status = Rflags;
+    type Fault = Miss;
+    type Next = *const Op;
+
+    #[inline(always)]
+    fn constant(&mut self, w: Width, value: u64) -> u64 {
+        value & w.mask()
+    }
+    #[inline(always)]
+    fn bin(&mut self, op: Bin, w: Width, a: &u64, b: &u64) -> u64 {
+        values::bin(op, w, *a, *b)
+    }
+    #[inline(always)]
+    fn not(&mut self, w: Width, a: &u64) -> u64 {
+        !a & w.mask()
+    }
+    #[inline(always)]
+    fn resize(&mut self, _: Width, to: Width, a: &u64) -> u64 {
+        a & to.mask()
+    }
+    #[inline(always)]
+    fn sign_extend(&mut self, from: Width, to: Width, a: &u64) -> u64 {
+        from.sign_extend(*a) & to.mask()
+    }
+    #[inline(always)]
+    fn compare(&mut self, cmp: Cmp, _: Width, a: &u64, b: &u64) -> bool {
+        values::compare(cmp, *a, *b)
+    }
+    #[inline(always)]
+    fn select(&mut self, c: &bool, _: Width, yes: &u64, no: &u64) -> u64 {
+        if *c { *yes } else { *no }
+    }
+    #[inline(always)]
+    fn truth(&mut self, _: Width, c: &bool) -> u64 {
+        u64::from(*c)
+    }
+    #[inline(always)]
+    fn rule(&mut self, _: &'static str, rule: Rule, w: Width, a: &u64, b: &u64) -> (u64, Rflags) {
+        rule(w, *a, *b, self.cpu.lazy.rflags())
+    }
+
+    #[inline(always)]
+    fn read(&mut self, n: u32, w: Width) -> Result<u64, Miss> {
+        if Self::in_memory(n) {
+            let linear = self.linear(n, w.bytes(), false)?;
+            let at = self.readable(linear, w.bytes())?;
+            return Ok(self.cpu.load_scalar(at, w));
+        }
+        Ok(match n {
+            0 => A::value(self.cpu, self.op, self.op.a, w),
+            1 => B::value(self.cpu, self.op, self.op.b, w),
+            _ => self.op.imm & w.mask(),
+        })
+    }
+    #[inline(always)]
+    fn modify(&mut self, n: u32, w: Width) -> Result<u64, Miss> {
+        if Self::in_memory(n) {
+            let linear = self.linear(n, w.bytes(), true)?;
+            self.modified = self.writable(linear, w.bytes())?;
+            return Ok(self.cpu.load_scalar(self.modified, w));
+        }
+        self.read(n, w)
+    }
+    #[inline(always)]
+    fn write(&mut self, n: u32, w: Width, value: u64) -> Result<(), Miss> {
+        if Self::in_memory(n) {
+            if self.modified == NOWHERE {
+                let linear = self.linear(n, w.bytes(), true)?;
+                self.modified = self.writable(linear, w.bytes())?;
+            }
+            self.cpu.store_scalar(self.modified, w, value);
+            return Ok(());
+        }
+        let register = if n == 0 { self.op.a } else { self.op.b };
+        let shift = if w == Width::Byte { u32::from(register >> 4 & 8) } else { 0 };
+        self.cpu.put_gpr(usize::from(register & 31), shift, w, value);
+        Ok(())
+    }
+    #[inline(always)]
+    fn is_memory(&self, n: u32) -> bool {
+        Self::in_memory(n)
+    }
+    #[inline(always)]
+    fn effective_address(&mut self) -> u64 {
+        let sum = base_index(self.cpu, self.op);
+        match self.op.address {
+            1 => sum & 0xffff,
+            2 => sum & 0xffff_ffff,
+            _ => sum,
+        }
+    }
+    #[inline(always)]
+    fn address_width(&self) -> Width {
+        match self.op.address {
+            1 => Width::Word,
+            2 => Width::Dword,
+            _ => Width::Qword,
+        }
+    }
+    #[inline(always)]
+    fn segment(&self) -> Seg {
+        // Only `Windowed` looks at it, and only strings ask.
+        Seg::DATA[usize::from(self.op.seg % 6)]
+    }
+
+    #[inline(always)]
+    fn gpr(&mut self, number: usize, w: Width) -> u64 {
+        self.cpu.r[number & 31] & w.mask()
+    }
+    #[inline(always)]
+    fn set_gpr(&mut self, number: usize, w: Width, value: u64) {
+        self.cpu.put_gpr(number, 0, w, value);
+    }
+    #[inline(always)]
+    fn ah(&mut self) -> u64 {
+        self.cpu.r[gpr::RAX] >> 8 & 0xff
+    }
+    #[inline(always)]
+    fn set_ah(&mut self, value: u64) {
+        self.cpu.put_gpr(gpr::RAX, 8, Width::Byte, value);
+    }
+
+    #[inline(always)]
+    fn load(&mut self, seg: Seg, w: Width, offset: &u64) -> Result<u64, Miss> {
+        let linear = M::linear(self.cpu, seg, *offset, w.bytes(), false)?;
+        let at = self.readable(linear, w.bytes())?;
+        Ok(self.cpu.load_scalar(at, w))
+    }
+    #[inline(always)]
+    fn store(&mut self, seg: Seg, w: Width, offset: &u64, value: u64) -> Result<(), Miss> {
+        let linear = M::linear(self.cpu, seg, *offset, w.bytes(), true)?;
+        let at = self.writable(linear, w.bytes())?;
+        self.cpu.store_scalar(at, w, value);
+        Ok(())
+    }
+    #[inline(always)]
+    fn stack_width(&self) -> Width {
+        match M::STACK {
+            Some(width) => width,
+            None if self.cpu.mode.contains(Mode::STACK_32) => Width::Dword,
+            None => Width::Word,
+        }
+    }
+
+    #[inline(always)]
+    fn set_flags(&mut self, flags: Flags<u64>) {
+        self.cpu.lazy.set(flags);
+    }
+    #[inline(always)]
+    fn set_flags_if(&mut self, c: &bool, flags: Flags<u64>) {
+        if *c {
+            self.cpu.lazy.set(flags);
+        }
+    }
+    #[inline(always)]
+    fn set_status(&mut self, status: Rflags) {
+        self.cpu.lazy.set_rflags(status);
+    }
+    #[inline(always)]
+    fn condition(&mut self, cc: Cc) -> bool {
+        self.cpu.lazy.condition(cc)
+    }
+    #[inline(always)]
+    fn carry(&mut self, _: Width) -> u64 {
+        u64::from(self.cpu.lazy.cf())
+    }
+    #[inline(always)]
+    fn string_step(&mut self, w: Width, address: Width) -> u64 {
+        let down = self.cpu.lazy.known.contains(Rflags::DF);
+        if down { w.bytes().wrapping_neg() & address.mask() } else { w.bytes() }
+    }
+
+    #[inline(always)]
+    fn divide_error_if(&mut self, c: &bool) -> Step<Self> {
+        if *c { Err(Miss) } else { Ok(()) }
+    }
+    #[inline(always)]
+    fn divide(
+        &mut self,
+        signed: bool,
+        w: Width,
+        high: &u64,
+        low: &u64,
+        by: &u64,
+    ) -> Result<(u64, u64), Miss> {
+        values::divide(signed, w, *high, *low, *by).ok_or(Miss)
+    }
+
+    #[inline(always)]
+    fn branch_if(&mut self, c: &bool, w: Width) -> Flow<Self> {
+        if *c {
+            return self.branch(w);
+        }
+        let rip = self.cpu.r[RIP].wrapping_add(u64::from(self.op.next));
+        Ok(self.cpu.follow(self.op, 1, rip))
+    }
+    #[inline(always)]
+    fn loop_branch(&mut self, c: &bool, counter: Width, count: u64, w: Width) -> Flow<Self> {
+        self.set_gpr(gpr::RCX, counter, count);
+        self.branch_if(c, w)
+    }
+    #[inline(always)]
+    fn branch(&mut self, w: Width) -> Flow<Self> {
+        let target = self.target(w);
+        Ok(self.cpu.follow(self.op, 0, target))
+    }
+    #[inline(always)]
+    fn call(&mut self, w: Width) -> Flow<Self> {
+        let next = self.next_rip(w);
+        let stack = self.stack_width();
+        let top = self.cpu.r[gpr::RSP].wrapping_sub(w.bytes()) & stack.mask();
+        self.store(Seg::Ss, w, &top, next)?;
+        self.cpu.put_gpr(gpr::RSP, 0, stack, top);
+        self.branch(w)
+    }
+    #[inline(always)]
+    fn jump(&mut self, w: Width, offset: &u64) -> Flow<Self> {
+        Ok(self.cpu.jump_to(*offset & w.mask()))
+    }
+    #[inline(always)]
+    fn next_rip(&mut self, w: Width) -> u64 {
+        self.cpu.r[RIP].wrapping_add(u64::from(self.op.next)) & w.mask()
+    }
+    #[inline(always)]
+    fn check_target(&mut self, w: Width, offset: &u64) -> Step<Self> {
+        // Code with a limit (Mode::LIMITED) has no fast branches.
+        if w == Width::Qword && !is_canonical(*offset) { Err(Miss) } else { Ok(()) }
+    }
+
+    #[inline(always)]
+    fn read_vector(&mut self, n: u32, size: VectorSize) -> Result<Xmm, Miss> {
+        if !Self::in_memory(n) {
+            let register = if n == 0 { self.op.a } else { self.op.b };
+            return Ok(self.cpu.xmm[usize::from(register & 15)]);
+        }
+        let w = match size {
+            VectorSize::Word => Width::Word,
+            VectorSize::Dword => Width::Dword,
+            VectorSize::Qword => Width::Qword,
+            VectorSize::Xmm | VectorSize::XmmAligned => {
+                let linear = self.linear(n, 16, false)?;
+                if size == VectorSize::XmmAligned && linear & 15 != 0 {
+                    return Err(Miss);
+                }
+                let at = self.readable(linear, 16)?;
+                return Ok(Xmm::from_u128(self.cpu.ram.load::<u128>(at)));
+            }
+        };
+        Ok(Xmm::from_halves(self.read(n, w)?, 0))
+    }
+    #[inline(always)]
+    fn write_vector(&mut self, n: u32, size: VectorSize, value: Xmm) -> Result<(), Miss> {
+        if !Self::in_memory(n) {
+            let register = if n == 0 { self.op.a } else { self.op.b };
+            let slot = &mut self.cpu.xmm[usize::from(register & 15)];
+            *slot = values::merge_vector(*slot, size, value);
+            return Ok(());
+        }
+        let w = match size {
+            VectorSize::Word => Width::Word,
+            VectorSize::Dword => Width::Dword,
+            VectorSize::Qword => Width::Qword,
+            VectorSize::Xmm | VectorSize::XmmAligned => {
+                let linear = self.linear(n, 16, true)?;
+                if size == VectorSize::XmmAligned && linear & 15 != 0 {
+                    return Err(Miss);
+                }
+                let at = self.writable(linear, 16)?;
+                self.cpu.ram.store::<u128>(at, value.to_u128());
+                return Ok(());
+            }
+        };
+        self.write(n, w, value.low() & w.mask())
+    }
+    #[inline(always)]
+    fn vector_constant(&mut self, value: Xmm) -> Xmm {
+        value
+    }
+    #[inline(always)]
+    fn vector(&mut self, _: &'static str, op: fn(Xmm, Xmm) -> Xmm, a: &Xmm, b: &Xmm) -> Xmm {
+        op(*a, *b)
+    }
+    #[inline(always)]
+    fn vector_imm(
+        &mut self,
+        _: &'static str,
+        op: fn(Xmm, Xmm, u8) -> Xmm,
+        a: &Xmm,
+        b: &Xmm,
+    ) -> Xmm {
+        op(*a, *b, self.op.imm as u8)
+    }
+    #[inline(always)]
+    fn float(
+        &mut self,
+        _: &'static str,
+        op: fn(Xmm, Xmm, u32) -> FloatResult,
+        a: &Xmm,
+        b: &Xmm,
+    ) -> Result<Xmm, Miss> {
+        let result = op(*a, *b, self.cpu.mxcsr);
+        self.finish_float(result)
+    }
+    #[inline(always)]
+    fn float_imm(
+        &mut self,
+        _: &'static str,
+        op: fn(Xmm, Xmm, u32, u8) -> FloatResult,
+        a: &Xmm,
+        b: &Xmm,
+    ) -> Result<Xmm, Miss> {
+        let result = op(*a, *b, self.cpu.mxcsr, self.op.imm as u8);
+        self.finish_float(result)
+    }
+    #[inline(always)]
+    fn vector_low(&mut self, w: Width, a: &Xmm) -> u64 {
+        a.low() & w.mask()
+    }
+    #[inline(always)]
+    fn vector_from(&mut self, _: Width, a: &u64) -> Xmm {
+        Xmm::from_halves(*a, 0)
+    }
+    #[inline(always)]
+    fn set_flags_from(&mut self, a: &Xmm) {
+        self.cpu.lazy.set_rflags(values::compare_flags(self.cpu.lazy.known, a.low()));
+    }
+}
+
+/// The bank that the fast path uses must be one of these.
+const _: () = assert!(Bank::Slow as usize > Bank::User as usize);

@@ -1,0 +1,39 @@
+//! What instructions do, one file a group. Each file has its rows of the instruction table.
+
+mod arith;
+mod bcd;
+mod bit;
+mod branch;
+mod control;
+mod flag;
+mod io;
+mod logic;
+mod mul_div;
+mod shift;
+mod stack;
+mod string;
+mod syscall;
+mod system;
+mod transfer;
+
+use crate::table::Row;
+use cutaway_isa::Code;
+
+/// The groups, in the order in which they are asked.
+pub(crate) const GROUPS: &[fn(Code) -> Option<Row>] = &[
+    arith::row,
+    logic::row,
+    transfer::row,
+    branch::row,
+    stack::row,
+    shift::row,
+    mul_div::row,
+    bit::row,
+    string::row,
+    flag::row,
+    bcd::row,
+    io::row,
+    control::row,
+    syscall::row,
+    system::row,
+];

@@ -1,0 +1,255 @@
+//! What instruction meanings are written against.
+//!
+//! A meaning (`meaning/`) is a function generic over a [`Target`]. Three targets run it: the fast
+//! interpreter (`fast.rs`, specialised handlers that only know memory in the TLB), the complete
+//! interpreter (`exec.rs`, any operand, any fault) and the recorder (`record.rs`, text).
+//!
+//! Order inside a meaning: all that can fault, then registers, then flags. It is what lets the
+//! fast target give up in the middle and the complete one start the instruction over.
+//! `#[inline(always)]` on every meaning is correctness: a handler must reduce to straight code
+//! that ends in a jump, see `fast.rs`.
+
+use crate::flags::{Cc, Flags};
+use crate::float::FloatFlags;
+use crate::state::Seg;
+use crate::vector::Xmm;
+use cutaway_isa::{Rflags, Width};
+
+/// A step of a meaning that may fault.
+pub(crate) type Step<T> = Result<(), <T as Target>::Fault>;
+/// A meaning that decides where execution goes on.
+pub(crate) type Flow<T> = Result<<T as Target>::Next, <T as Target>::Fault>;
+
+/// Two-operand arithmetic. Results are cut to the width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub(crate) enum Bin {
+    Add,
+    Sub,
+    And,
+    Or,
+    Xor,
+    /// Product, low half.
+    Mul,
+    /// High half of the unsigned product.
+    MulHighUnsigned,
+    /// High half of the signed product.
+    MulHighSigned,
+    /// Shift by less than 64; the second operand may exceed the width.
+    Shl,
+    /// Logical shift by less than 64.
+    Shr,
+    /// Arithmetic shift by less than 64.
+    Sar,
+    /// Rotate left by less than the width.
+    Rol,
+    /// Rotate right by less than the width.
+    Ror,
+}
+
+/// Comparisons of clean values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub(crate) enum Cmp {
+    Eq,
+    Ne,
+    /// Unsigned below.
+    Below,
+}
+
+/// How many bytes of a vector operand lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum VectorSize {
+    /// Low 16 bits.
+    Word,
+    /// Low 32 bits: a scalar single.
+    Dword,
+    /// Low 64 bits: a scalar double, an MMX register.
+    Qword,
+    /// 128 bits, any alignment.
+    Xmm,
+    /// 128 bits; a misaligned memory operand is #GP(0).
+    XmmAligned,
+}
+
+/// Result of a floating-point operation and the exceptions it met (MXCSR bits 5:0).
+pub(crate) type FloatResult = (Xmm, FloatFlags);
+/// A pure rule: width, two operands, RFLAGS in; value and RFLAGS out.
+pub(crate) type Rule = fn(Width, u64, u64, Rflags) -> (u64, Rflags);
+
+/// One way of running meanings. Integer values are clean: zero above their width.
+pub(crate) trait Target: Sized {
+    /// Up to 64 bits.
+    type Value: Clone;
+    /// 128 bits (an XMM register; MMX in the low half).
+    type Vector: Clone;
+    /// A truth value.
+    type Cond: Clone;
+    /// All of RFLAGS, as a rule computed it.
+    type Status: Clone;
+    /// What stops a meaning.
+    type Fault;
+    /// Where a branch goes.
+    type Next;
+
+    /// A constant.
+    fn constant(&mut self, w: Width, value: u64) -> Self::Value;
+    /// Arithmetic on two values of width `w`.
+    fn bin(&mut self, op: Bin, w: Width, a: &Self::Value, b: &Self::Value) -> Self::Value;
+    /// Bitwise complement.
+    fn not(&mut self, w: Width, a: &Self::Value) -> Self::Value;
+    /// The low bits of a wider value, or a clean value seen at a wider width.
+    fn resize(&mut self, from: Width, to: Width, a: &Self::Value) -> Self::Value;
+    /// Sign extension from one width to another.
+    fn sign_extend(&mut self, from: Width, to: Width, a: &Self::Value) -> Self::Value;
+    /// A comparison.
+    fn compare(&mut self, cmp: Cmp, w: Width, a: &Self::Value, b: &Self::Value) -> Self::Cond;
+    /// `yes` where the condition holds, else `no`.
+    fn select(
+        &mut self,
+        c: &Self::Cond,
+        w: Width,
+        yes: &Self::Value,
+        no: &Self::Value,
+    ) -> Self::Value;
+    /// 1 where the condition holds, else 0.
+    fn truth(&mut self, w: Width, c: &Self::Cond) -> Self::Value;
+    /// Runs a pure rule on two values and RFLAGS. The flags take effect by [`Self::set_status`].
+    fn rule(
+        &mut self,
+        name: &'static str,
+        rule: Rule,
+        w: Width,
+        a: &Self::Value,
+        b: &Self::Value,
+    ) -> (Self::Value, Self::Status);
+
+    /// Operand `n`: a register, an immediate (sign-extended to `w`), or memory.
+    fn read(&mut self, n: u32, w: Width) -> Result<Self::Value, Self::Fault>;
+    /// `read` of an operand that will be written: faults as the write would.
+    fn modify(&mut self, n: u32, w: Width) -> Result<Self::Value, Self::Fault>;
+    /// Writes operand `n`. A 32-bit register write clears bits 63:32; narrower ones keep the rest.
+    fn write(&mut self, n: u32, w: Width, value: Self::Value) -> Step<Self>;
+    /// Operand `n` is memory.
+    fn is_memory(&self, n: u32) -> bool;
+    /// The effective address of the memory operand, cut to the address size.
+    fn effective_address(&mut self) -> Self::Value;
+    /// Width of the address of the memory operand, or of implied string operands.
+    fn address_width(&self) -> Width;
+    /// The segment of the memory operand or of an implied DS:rSI, with overrides.
+    fn segment(&self) -> Seg;
+
+    /// General-purpose register `number` (encoding order), low bits.
+    fn gpr(&mut self, number: usize, w: Width) -> Self::Value;
+    /// Writes a general-purpose register as [`Self::write`] does.
+    fn set_gpr(&mut self, number: usize, w: Width, value: Self::Value);
+    /// AH; bits 15:8 of RAX.
+    fn ah(&mut self) -> Self::Value;
+    /// Writes AH.
+    fn set_ah(&mut self, value: Self::Value);
+
+    /// Reads memory at an offset in a segment.
+    fn load(
+        &mut self,
+        seg: Seg,
+        w: Width,
+        offset: &Self::Value,
+    ) -> Result<Self::Value, Self::Fault>;
+    /// Writes memory at an offset in a segment.
+    fn store(&mut self, seg: Seg, w: Width, offset: &Self::Value, value: Self::Value)
+    -> Step<Self>;
+    /// Width of the stack pointer: Word, Dword or Qword.
+    fn stack_width(&self) -> Width;
+
+    /// Records what the status flags come from.
+    fn set_flags(&mut self, flags: Flags<Self::Value>);
+    /// `set_flags` where the condition holds.
+    fn set_flags_if(&mut self, c: &Self::Cond, flags: Flags<Self::Value>);
+    /// Puts RFLAGS as a rule computed them.
+    fn set_status(&mut self, status: Self::Status);
+    /// One of the sixteen conditions.
+    fn condition(&mut self, cc: Cc) -> Self::Cond;
+    /// CF as 0 or 1.
+    fn carry(&mut self, w: Width) -> Self::Value;
+    /// The number of bytes that string instructions move: `w` bytes, negative with DF.
+    fn string_step(&mut self, w: Width, address: Width) -> Self::Value;
+
+    /// #DE where the condition holds.
+    fn divide_error_if(&mut self, c: &Self::Cond) -> Step<Self>;
+    /// Quotient and remainder of `high:low / divisor`, or #DE.
+    fn divide(
+        &mut self,
+        signed: bool,
+        w: Width,
+        high: &Self::Value,
+        low: &Self::Value,
+        divisor: &Self::Value,
+    ) -> Result<(Self::Value, Self::Value), Self::Fault>;
+
+    /// A near branch to the target encoded in the instruction if the condition holds.
+    fn branch_if(&mut self, c: &Self::Cond, w: Width) -> Result<Self::Next, Self::Fault>;
+    /// As `branch_if`, with a counter in rCX that is written once the target is checked.
+    fn loop_branch(
+        &mut self,
+        c: &Self::Cond,
+        counter: Width,
+        count: Self::Value,
+        w: Width,
+    ) -> Result<Self::Next, Self::Fault>;
+    /// A near branch to the target encoded in the instruction.
+    fn branch(&mut self, w: Width) -> Result<Self::Next, Self::Fault>;
+    /// Pushes the return address, then branches to the encoded target.
+    fn call(&mut self, w: Width) -> Result<Self::Next, Self::Fault>;
+    /// A near branch to a computed offset.
+    fn jump(&mut self, w: Width, offset: &Self::Value) -> Result<Self::Next, Self::Fault>;
+    /// The offset of the next instruction.
+    fn next_rip(&mut self, w: Width) -> Self::Value;
+    /// Checks that a branch to `offset` is allowed (limit, canonical), before other effects.
+    fn check_target(&mut self, w: Width, offset: &Self::Value) -> Step<Self>;
+
+    /// Operand `n` as a vector: a whole XMM or MMX register, or `size` bytes of memory.
+    fn read_vector(&mut self, n: u32, size: VectorSize) -> Result<Self::Vector, Self::Fault>;
+    /// Writes `size` low bytes of operand `n`; the rest of a register stays.
+    fn write_vector(&mut self, n: u32, size: VectorSize, value: Self::Vector) -> Step<Self>;
+    /// A vector constant.
+    fn vector_constant(&mut self, value: Xmm) -> Self::Vector;
+    /// A pure operation on two vectors.
+    fn vector(
+        &mut self,
+        name: &'static str,
+        op: fn(Xmm, Xmm) -> Xmm,
+        a: &Self::Vector,
+        b: &Self::Vector,
+    ) -> Self::Vector;
+    /// A pure operation on two vectors and the immediate byte of the instruction.
+    fn vector_imm(
+        &mut self,
+        name: &'static str,
+        op: fn(Xmm, Xmm, u8) -> Xmm,
+        a: &Self::Vector,
+        b: &Self::Vector,
+    ) -> Self::Vector;
+    /// A floating-point operation under MXCSR: accumulates its exceptions, #XM for unmasked ones.
+    fn float(
+        &mut self,
+        name: &'static str,
+        op: fn(Xmm, Xmm, u32) -> FloatResult,
+        a: &Self::Vector,
+        b: &Self::Vector,
+    ) -> Result<Self::Vector, Self::Fault>;
+    /// `float` with the immediate byte of the instruction.
+    fn float_imm(
+        &mut self,
+        name: &'static str,
+        op: fn(Xmm, Xmm, u32, u8) -> FloatResult,
+        a: &Self::Vector,
+        b: &Self::Vector,
+    ) -> Result<Self::Vector, Self::Fault>;
+    /// The low `w` bits of a vector as an integer.
+    fn vector_low(&mut self, w: Width, a: &Self::Vector) -> Self::Value;
+    /// An integer as a vector, zero above.
+    fn vector_from(&mut self, w: Width, a: &Self::Value) -> Self::Vector;
+    /// Replaces ZF PF CF by bits 6, 2 and 0 of a vector's low byte; OF SF AF become 0
+    /// (COMISS, PTEST and their kin).
+    fn set_flags_from(&mut self, a: &Self::Vector);
+}

@@ -1,0 +1,316 @@
+//! From guest bytes to blocks of operations.
+//!
+//! A block ends behind a branch, before an instruction that crosses the page end, or after
+//! [`BLOCK_MAX`] instructions. Its last operation, or a pseudo-operation behind it, goes on to the
+//! next block by a link.
+
+use crate::Vcpu;
+use crate::block::{BLOCK_MAX, Cold};
+use crate::exception::{Exception, Fault};
+use crate::exec::{Exec, ExecFn, gpr_place, seg_of};
+use crate::fast::{Op, fall, slow};
+use crate::shapes::{Addressing, Kind, Shape};
+use crate::state::Seg;
+use crate::table::{self, Row};
+use crate::vcpu::{Mode, RIP, ZERO};
+use cutaway_isa::{Code, DecodeError, FlowControl, Instruction, OpKind, Register, Width, decode};
+
+/// What runs where the decoder finds no instruction.
+fn undefined(_: &mut Exec<'_>) -> Result<(), Fault> {
+    Err(Exception::UD.into())
+}
+
+/// What runs for instructions that have no row.
+fn missing(e: &mut Exec<'_>) -> Result<(), Fault> {
+    Err(e.unimplemented("instruction not implemented"))
+}
+
+/// The complete interpreter's function for an instruction on this CPU model.
+pub(crate) fn exec_of(cpu: &Vcpu, instruction: &Instruction) -> ExecFn {
+    if instruction.code() == Code::INVALID || !cpu.model.has_instruction(instruction) {
+        return undefined;
+    }
+    table::row(instruction.code()).map_or(missing as ExecFn, |row| row.exec)
+}
+
+fn kind_of_memory(i: &Instruction, mode: Mode) -> Kind {
+    let seg = seg_of(i.memory_segment()).unwrap_or(Seg::Ds);
+    let base = i.memory_base();
+    let index = i.memory_index();
+    let register = if base == Register::None { index } else { base };
+    let width = match register {
+        Register::RIP => Width::Qword,
+        Register::EIP => return Kind::Other,
+        Register::None => match i.memory_displ_size() {
+            2 => Width::Word,
+            4 => Width::Dword,
+            _ => Width::Qword,
+        },
+        _ => match gpr_place(register) {
+            Some(place) => place.width,
+            None => return Kind::Other,
+        },
+    };
+    if mode.contains(Mode::BITS_64) {
+        return match (width, seg) {
+            (Width::Qword, Seg::Fs | Seg::Gs) => Kind::Based64,
+            (Width::Qword, _) if index == Register::None => Kind::Base64,
+            (Width::Qword, _) => Kind::Index64,
+            _ => Kind::Other,
+        };
+    }
+    let flat = matches!(seg, Seg::Ds | Seg::Ss | Seg::Es);
+    if mode.contains(Mode::FLAT) && flat && width == Width::Dword {
+        Kind::Flat32
+    } else {
+        Kind::Segmented
+    }
+}
+
+fn kind_of(i: &Instruction, n: u32, mode: Mode) -> Kind {
+    if n >= i.op_count() {
+        return Kind::Nothing;
+    }
+    match i.op_kind(n) {
+        OpKind::Register => {
+            let register = i.op_register(n);
+            if gpr_place(register).is_some() || register.is_xmm() { Kind::Reg } else { Kind::Other }
+        }
+        OpKind::Memory => kind_of_memory(i, mode),
+        OpKind::Immediate8
+        | OpKind::Immediate16
+        | OpKind::Immediate32
+        | OpKind::Immediate64
+        | OpKind::Immediate8to16
+        | OpKind::Immediate8to32
+        | OpKind::Immediate8to64
+        | OpKind::Immediate32to64
+        | OpKind::Immediate8_2nd => Kind::Imm,
+        _ => Kind::Nothing,
+    }
+}
+
+/// The register field of an operand.
+fn register_field(i: &Instruction, n: u32) -> u8 {
+    if n >= i.op_count() || i.op_kind(n) != OpKind::Register {
+        return 0;
+    }
+    let register = i.op_register(n);
+    if register.is_xmm() {
+        return (register as usize - Register::XMM0 as usize) as u8 & 15;
+    }
+    gpr_place(register)
+        .map_or(0, |place| place.slot as u8 | if place.shift == 8 { 0x80 } else { 0 })
+}
+
+fn address_slot(register: Register) -> u8 {
+    match register {
+        Register::None => ZERO as u8,
+        Register::RIP => RIP as u8,
+        _ => gpr_place(register).map_or(ZERO as u8, |place| place.slot as u8),
+    }
+}
+
+/// The immediate operand, sign-extended.
+fn immediate(i: &Instruction) -> u64 {
+    for n in 0..i.op_count() {
+        return match i.op_kind(n) {
+            OpKind::Immediate8 => u64::from(i.immediate8()),
+            OpKind::Immediate16 => u64::from(i.immediate16()),
+            OpKind::Immediate32 => u64::from(i.immediate32()),
+            OpKind::Immediate64 => i.immediate64(),
+            OpKind::Immediate8to16 => i.immediate8to16() as u64,
+            OpKind::Immediate8to32 => i.immediate8to32() as u64,
+            OpKind::Immediate8to64 => i.immediate8to64() as u64,
+            OpKind::Immediate32to64 => i.immediate32to64() as u64,
+            _ => continue,
+        };
+    }
+    0
+}
+
+fn is_near_branch(i: &Instruction) -> bool {
+    i.op_count() > 0
+        && matches!(
+            i.op_kind(0),
+            OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64
+        )
+}
+
+/// The segments of implied memory that the flat models may assume.
+fn addressing(i: &Instruction, mode: Mode) -> Addressing {
+    let based = matches!(seg_of(i.memory_segment()), Some(Seg::Fs | Seg::Gs | Seg::Cs));
+    let string = implied_width(i);
+    if mode.contains(Mode::BITS_64) {
+        return Addressing::Long;
+    }
+    let narrow = string == Some(Width::Word);
+    if mode.contains(Mode::FLAT | Mode::STACK_32) && !based && !narrow {
+        Addressing::Flat
+    } else {
+        Addressing::Windowed
+    }
+}
+
+/// Address width of a string instruction.
+fn implied_width(i: &Instruction) -> Option<Width> {
+    (0..i.op_count()).find_map(|n| match i.op_kind(n) {
+        OpKind::MemorySegSI | OpKind::MemorySegDI | OpKind::MemoryESDI => Some(Width::Word),
+        OpKind::MemorySegESI | OpKind::MemorySegEDI | OpKind::MemoryESEDI => Some(Width::Dword),
+        OpKind::MemorySegRSI | OpKind::MemorySegRDI | OpKind::MemoryESRDI => Some(Width::Qword),
+        _ => None,
+    })
+}
+
+/// Whether no handler may run it, whatever its operands.
+fn needs_exec(i: &Instruction, mode: Mode) -> bool {
+    let string = implied_width(i);
+    if string.is_some() && (i.has_rep_prefix() || i.has_repne_prefix()) {
+        return true;
+    }
+    let long = mode.contains(Mode::BITS_64);
+    let based = matches!(seg_of(i.memory_segment()), Some(Seg::Fs | Seg::Gs));
+    // Strings in 64-bit mode with a segment base or a 67h prefix.
+    if long && string.is_some() && (based || string != Some(Width::Qword)) {
+        return true;
+    }
+    // In code with a limit each branch target is checked.
+    mode.contains(Mode::LIMITED) && i.flow_control() != FlowControl::Next
+}
+
+/// The operation of an instruction, `start` bytes into its block.
+fn operation(cpu: &Vcpu, i: &Instruction, start: usize, row: Option<&Row>) -> Op {
+    let mode = cpu.mode;
+    let next = (start + i.len()) as u16;
+    let shape =
+        Shape { a: kind_of(i, 0, mode), b: kind_of(i, 1, mode), addressing: addressing(i, mode) };
+    let mut run = None;
+    if let Some(row) = row
+        && !needs_exec(i, mode)
+        && cpu.mode_allows(i)
+    {
+        run = (row.choose)(shape);
+    }
+    let mut disp = i.memory_displacement64();
+    if i.is_ip_rel_memory_operand() {
+        disp = disp.wrapping_sub(i.next_ip()).wrapping_add(u64::from(next));
+    }
+    // A 32-bit displacement outside 64-bit mode wraps, so its sign does not matter.
+    let fits = !mode.contains(Mode::BITS_64) || i64::from(disp as i32) as u64 == disp;
+    if !fits {
+        run = None;
+    }
+    let mut imm = immediate(i);
+    if is_near_branch(i) {
+        let width = match i.op_kind(0) {
+            OpKind::NearBranch16 => Width::Word,
+            OpKind::NearBranch32 => Width::Dword,
+            _ => Width::Qword,
+        };
+        let displacement = width.sign_extend(i.near_branch_target().wrapping_sub(i.next_ip()));
+        imm = displacement.wrapping_add(u64::from(next));
+    }
+    let address = implied_width(i).unwrap_or(match shape.a {
+        _ if mode.contains(Mode::BITS_64) => Width::Qword,
+        _ => operand_address_width(i),
+    });
+    Op {
+        run: run.unwrap_or(slow),
+        imm,
+        disp: disp as i32,
+        a: register_field(i, 0),
+        b: register_field(i, 1),
+        base: address_slot(i.memory_base()),
+        index: address_slot(i.memory_index()),
+        next,
+        scale: i.memory_index_scale().trailing_zeros() as u8,
+        seg: seg_of(i.memory_segment()).unwrap_or(Seg::Ds) as u8,
+        left: 0,
+        len: i.len() as u8,
+        address: address as u8,
+    }
+}
+
+fn operand_address_width(i: &Instruction) -> Width {
+    let register =
+        if i.memory_base() == Register::None { i.memory_index() } else { i.memory_base() };
+    match gpr_place(register) {
+        Some(place) => place.width,
+        None if i.memory_displ_size() == 2 => Width::Word,
+        None => Width::Dword,
+    }
+}
+
+impl Vcpu {
+    /// Whether mode bits let a fast handler run it: x87, MMX and SSE may fault.
+    fn mode_allows(&self, i: &Instruction) -> bool {
+        let vector = (0..i.op_count())
+            .any(|n| i.op_kind(n) == OpKind::Register && i.op_register(n).is_xmm());
+        !vector || self.mode.contains(Mode::SSE)
+    }
+
+    /// The block at RIP, decoded if need be. `Ok(None)` where no block can be: code outside
+    /// RAM and ROM, or an instruction across a page end.
+    pub(crate) fn block(&mut self, backing: usize) -> Option<u32> {
+        if let Some(first) = self.blocks.find(backing, self.mode) {
+            return Some(first);
+        }
+        if !self.blocks.has_room() {
+            self.blocks.clear();
+            self.stamp = self.blocks.stamp(self.mode);
+        }
+        let room = 0x1000 - (backing & 0xfff);
+        let mut bytes = vec![0; room.min(BLOCK_MAX * 15)];
+        self.ram.read(backing, &mut bytes);
+        let mut ops: Vec<(Op, Cold)> = Vec::with_capacity(BLOCK_MAX + 1);
+        let mut at = 0;
+        let mut closed = false;
+        while ops.len() < BLOCK_MAX && at < bytes.len() {
+            let (instruction, len) = match decode(self.mode.code_size(), &bytes[at..], 0) {
+                Ok(instruction) => (instruction, instruction.len()),
+                Err(DecodeError::NeedsMore) => break,
+                Err(DecodeError::Invalid) => (Instruction::default(), 1),
+            };
+            let valid =
+                instruction.code() != Code::INVALID && self.model.has_instruction(&instruction);
+            let row = if valid { table::row(instruction.code()) } else { None };
+            let mut op = operation(self, &instruction, at, row.as_ref());
+            op.len = len as u8;
+            op.next = (at + len) as u16;
+            at += len;
+            closed = !valid || row.is_none_or(|row| row.ends_block);
+            ops.push((op, Cold { instruction, run: exec_of(self, &instruction) }));
+            if closed {
+                break;
+            }
+        }
+        if ops.is_empty() {
+            return None;
+        }
+        let count = ops.len();
+        for (n, (op, _)) in ops.iter_mut().enumerate() {
+            op.left = (count - n) as u8;
+        }
+        let links = self.blocks.new_links();
+        if closed {
+            let last = &mut ops[count - 1].0;
+            if last.run as usize != slow as usize && is_link_user(&ops[count - 1].1.instruction) {
+                ops[count - 1].0.disp = links;
+            }
+        } else {
+            let last = ops[count - 1].0;
+            let pseudo = Op { run: fall, disp: links, left: 0, len: 0, ..last };
+            ops.push((pseudo, Cold { instruction: Instruction::default(), run: undefined }));
+        }
+        let (first, fresh) = self.blocks.insert(backing, at, self.mode, ops);
+        if fresh {
+            self.tlb.protect(backing & !0xfff);
+        }
+        Some(first)
+    }
+}
+
+/// Branches with an encoded target use links; indirect ones have a displacement instead.
+fn is_link_user(i: &Instruction) -> bool {
+    is_near_branch(i)
+}
