@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the BIOS, and the ROM that tests its services. Needs nasm (2.15 or newer). The same sources give the same bytes: no dates, no paths.
+# Builds the teaching kernel, the BIOS with the kernel in its ROM, and the ROM that tests the BIOS's
+# services. Needs nasm (2.15 or newer). The same sources give the same bytes: no dates, no paths.
 #
 #   firmware/build.sh           writes the images and their checksums
 #   firmware/build.sh --check   builds elsewhere and compares with the images in the repository
@@ -27,7 +28,7 @@ command -v nasm >/dev/null || {
     echo "build.sh: nasm is missing; install it (apt install nasm, brew install nasm)" >&2
     exit 2
 }
-mkdir -p "$out/firmware/tests"
+mkdir -p "$out/firmware/tests" "$out/test-roms/kernel"
 
 # assemble SOURCE OUTPUT [OPTION]…: includes are found beside the source and in the shared folders.
 assemble() {
@@ -77,16 +78,20 @@ checksums() {
     ) >"$list"
 }
 
+kernel=$out/test-roms/kernel.bin
 services=$out/firmware/tests/services
-rom "$out/firmware/bios.bin"
+assemble test-roms/kernel/kernel.asm "$kernel"
+rom "$out/firmware/bios.bin" "$kernel"
 assemble firmware/tests/services.asm "$services.image" -I "$here/bios/"
 rom "$services.bin" "$services.image"
 rm "$services.image"
 checksums "$out/firmware/SHA256SUMS" bios.bin tests/services.bin
+checksums "$out/test-roms/kernel/SHA256SUMS" ../kernel.bin
 
 [ "$out" = "$root" ] && exit 0
 status=0
-for file in firmware/bios.bin firmware/SHA256SUMS firmware/tests/services.bin; do
+for file in firmware/bios.bin firmware/SHA256SUMS firmware/tests/services.bin \
+    test-roms/kernel.bin test-roms/kernel/SHA256SUMS; do
     if cmp "$out/$file" "$root/$file"; then
         echo "$file: as built from its source"
     else

@@ -109,10 +109,10 @@ test_pic:
 
 ; --- local APIC --------------------------------------------------------------------------------
 
-; A CPU with a local APIC hears the PICs through its pin LINT0, which is masked after reset. "Virtual
-; wire mode" connects it: LINT0 delivers what the PIC says, LINT1 delivers NMI (MultiProcessor
-; Specification 1.4, section 3.6.2.2; SDM vol. 3A section 11.5.1, "Local Vector Table").
-; CF = 1: there is no APIC, and the PIC is on the INTR pin.
+; A CPU with a local APIC hears the PICs through its pin LINT0, which is masked after reset.
+; "Virtual wire mode" connects it: LINT0 delivers what the PIC says, LINT1 delivers NMI
+; (MultiProcessor Specification 1.4, section 3.6.2.2; SDM vol. 3A section 11.5.1, "Local Vector
+; Table"). CF = 1: there is no APIC, and the PIC is on the INTR pin.
 APIC_BASE       equ 0xfee00000
 APIC_SVR        equ 0xf0                ; spurious-interrupt vector register
 APIC_LVT_LINT0  equ 0x350

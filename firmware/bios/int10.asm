@@ -3,8 +3,8 @@
 ; There is no screen memory. The BIOS keeps two cursors: the caller's, in the BDA, which is where
 ; the next character belongs; and the terminal's own, in the EBDA. Before a character is sent the
 ; terminal's is brought to the caller's, with ANSI sequences that move by a distance (ECMA-48
-; section 8.3, CUU CUD CUF CUB): they are right wherever on a larger terminal output began. Text that
-; merely runs on needs none of them.
+; section 8.3, CUU CUD CUF CUB): they are right wherever on a larger terminal output began. Text
+; that merely runs on needs none of them.
 ;
 ; Source: IBM PS/2 and PC BIOS Interface Technical Reference, "Interrupt 10h - Video".
 ; Not modelled: graphics, colours, pages other than 0, windows that scroll, reading back characters.

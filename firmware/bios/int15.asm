@@ -45,8 +45,8 @@ int15_keep_key:
 ; --- A20 ---------------------------------------------------------------------------------------
 
 ; The IBM PC AT could force address line 20 to zero, so that programs which relied on the 8086's
-; wrap from ffff:0010 to 0 still ran. Two ways lead there: the keyboard controller's output port, and
-; port 0x92.
+; wrap from ffff:0010 to 0 still ran. Two ways lead there: the keyboard controller's output port,
+; and port 0x92.
 A20_DISABLE     equ 0x00
 A20_ENABLE      equ 0x01
 A20_QUERY       equ 0x02

@@ -1,9 +1,9 @@
 ; int19.asm: INT 19h starts the image in ROM, and INT 18h says that there is nothing to start.
 ;
 ; The image is any kernel with a Multiboot-1 header that holds addresses (Multiboot Specification
-; 0.6.96, section 3.1.3, "The address fields of Multiboot header"). So there is one way into a kernel,
-; whether it is started from this ROM, by GRUB, or by an emulator's -kernel. All checking and copying is
-; done in big real mode (memory_test.asm), where messages can still be printed.
+; 0.6.96, section 3.1.3, "The address fields of Multiboot header"). So there is one way into a
+; kernel, whether it is started from this ROM, by GRUB, or by an emulator's -kernel. All checking
+; and copying is done in big real mode (memory_test.asm), where messages can still be printed.
 
 ; INT 18h: the loader of last resort; it was ROM BASIC once.
 int18_entry:

@@ -5,7 +5,7 @@
 
 SECONDS_PER_MINUTE equ 60
 SECONDS_PER_HOUR equ 3600
-UPDATE_POLLS_MAX equ 0x100000           ; an update takes 2 ms; a dead clock must not stop the machine
+UPDATE_POLLS_MAX equ 0x100000           ; an update takes 2 ms; a dead clock must not stop us
 
 int1a_entry:
         service_enter

@@ -1,6 +1,7 @@
 ; kbc.asm: POST of the keyboard, and talking to the controller before it (8042).
 ;
-; Source: IBM PC AT Technical Reference, section 1, "Keyboard Controller", and section 4, "Keyboard".
+; Source: IBM PC AT Technical Reference, section 1, "Keyboard Controller", and section 4,
+; "Keyboard".
 
 ; Controller: self-test, then IRQ 1 and translation to set 1, as programs since the PC expect.
 ; Then the keyboard is asked to scan; it may be absent.

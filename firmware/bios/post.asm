@@ -59,6 +59,9 @@ reset:
 
 post:
         post_code POST_RESET
+        mov     eax, cr0                ; a reset empties the caches and switches them off
+        and     eax, ~(CR0_CD | CR0_NW)
+        mov     cr0, eax
         call_stackless init_uart
 
         post_code POST_LOW_MEMORY

@@ -1,11 +1,11 @@
 ; print.asm: characters on COM1, and text for the BIOS's own messages.
 ;
-; A character takes 87 microseconds at 115200 bit/s. To poll the port so long is a waste, most of all
-; in an emulator, so characters go through a ring in the EBDA, and the transmitter's interrupt
-; empties it while the CPU halts. Until POST has interrupts working they gather in the ring.
-; The messages go the way of INT 10h teletype (int10.asm), so that BIOS and loader share one cursor.
+; A character takes 87 microseconds at 115200 bit/s. To poll the port so long is a waste, most of
+; all in an emulator, so characters go through a ring in the EBDA, and the transmitter's interrupt
+; empties it while the CPU halts. Until POST has interrupts working they gather in the ring. The
+; messages go the way of INT 10h teletype (int10.asm), so that BIOS and loader share one cursor.
 
-UART_POLLS_MAX  equ 0x400000            ; for a port that does not answer: it must not stop the machine
+UART_POLLS_MAX  equ 0x400000            ; a port that does not answer must not stop the machine
 
 ; AL to the console's ring. Changes nothing.
 uart_put:

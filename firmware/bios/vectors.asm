@@ -86,7 +86,8 @@ init_vectors:
 return_at_once:
         iret
 
-; Calls the routine for AH in the table at CS:SI (macros.inc). It finds the caller's registers, but SI.
+; Calls the routine for AH in the table at CS:SI (macros.inc). It finds the caller's registers, but
+; SI.
 dispatch:
         cmp     byte [cs:si], SERVICE_OTHER
         je      .found
