@@ -15,7 +15,7 @@ const TABLE: [u32; 256] = {
         let mut rest = byte as u32;
         let mut bit = 0;
         while bit < 8 {
-            rest = rest >> 1 ^ POLYNOMIAL * (rest & 1);
+            rest = (rest >> 1) ^ (POLYNOMIAL * (rest & 1));
             bit += 1;
         }
         table[byte] = rest;
@@ -29,7 +29,7 @@ const TABLE: [u32; 256] = {
 pub fn crc32(sum: u32, value: u64, width: Width) -> u32 {
     let mut sum = sum;
     for byte in &value.to_le_bytes()[..width.bytes() as usize] {
-        sum = sum >> 8 ^ TABLE[usize::from(sum as u8 ^ byte)];
+        sum = (sum >> 8) ^ TABLE[usize::from(sum as u8 ^ byte)];
     }
     sum
 }

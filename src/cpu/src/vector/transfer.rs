@@ -77,7 +77,7 @@ mod tests {
         let ones = Xmm::from_u128(u128::MAX);
 
         let expected = 0xffff_ffff_1234_5678_ffff_ffff_0000_0000;
-        assert_eq!(insertps(ones, 0x1234_5678, 0b00_10_0001), Xmm::from_u128(expected));
-        assert_eq!(insertps(ones, 0x1234_5678, 0b00_10_1111), Xmm::ZERO);
+        assert_eq!(insertps(ones, 0x1234_5678, 0b0010_0001), Xmm::from_u128(expected));
+        assert_eq!(insertps(ones, 0x1234_5678, 0b0010_1111), Xmm::ZERO);
     }
 }

@@ -1,0 +1,173 @@
+//! CMPPS and its kin, COMISS, UCOMISS, COMISD, UCOMISD.
+//!
+//! Source: Intel SDM vol. 2, "CMPPD", "COMISD", "UCOMISD". Compared with an AMD Zen 4.
+
+use super::binary::{Format, Word, denormal_operand, is_denormal, is_nan, is_signalling};
+use super::binary_arith::order;
+use super::mxcsr::{Mxcsr, SimdException};
+use super::round::FloatFlags;
+use super::sse::each_lane;
+use crate::vector::{Lanes, Xmm};
+use core::cmp::Ordering;
+use cutaway_isa::Rflags;
+
+/// Whether quiet NaNs raise IE too, as signalling ones always do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuietNan {
+    /// COMISx, and the predicates LT, LE, NLT and NLE.
+    Raises,
+    /// UCOMISx, and the predicates EQ, UNORD, NEQ and ORD.
+    Passes,
+}
+
+/// The order of two numbers; nothing if one is a NaN.
+#[inline(always)]
+fn compare<F: Format>(
+    a: u64,
+    b: u64,
+    quiet: QuietNan,
+    mxcsr: Mxcsr,
+    raised: &mut FloatFlags,
+) -> Option<Ordering> {
+    let ordered = !is_nan::<F>(a) && !is_nan::<F>(b);
+    if ordered && !is_denormal::<F>(a) && !is_denormal::<F>(b) {
+        return Some(order::<F>(a, b));
+    }
+    compare_slow::<F>(a, b, quiet, mxcsr, raised)
+}
+
+#[cold]
+#[inline(never)]
+fn compare_slow<F: Format>(
+    a: u64,
+    b: u64,
+    quiet: QuietNan,
+    mxcsr: Mxcsr,
+    raised: &mut FloatFlags,
+) -> Option<Ordering> {
+    if is_nan::<F>(a) || is_nan::<F>(b) {
+        let signalling = is_signalling::<F>(a) || is_signalling::<F>(b);
+        if signalling || quiet == QuietNan::Raises {
+            *raised |= FloatFlags::IE;
+        }
+        return None;
+    }
+    let a = denormal_operand::<F>(a, mxcsr, raised);
+    let b = denormal_operand::<F>(b, mxcsr, raised);
+    Some(order::<F>(a, b))
+}
+
+/// COMISx and UCOMISx: ZF, PF and CF of the comparison; OF, AF and SF become 0.
+///
+/// Greater: none; less: CF; equal: ZF; unordered: all three.
+#[inline(always)]
+pub fn comis<F: Format>(
+    a: u64,
+    b: u64,
+    quiet: QuietNan,
+    mxcsr: &mut Mxcsr,
+) -> Result<Rflags, SimdException> {
+    let mut raised = FloatFlags::empty();
+    let order = compare::<F>(a, b, quiet, *mxcsr, &mut raised);
+    if !raised.is_empty() {
+        mxcsr.raise(raised)?;
+    }
+    Ok(match order {
+        Some(Ordering::Less) => Rflags::CF,
+        Some(Ordering::Equal) => Rflags::ZF,
+        Some(Ordering::Greater) => Rflags::empty(),
+        None => Rflags::ZF.union(Rflags::PF).union(Rflags::CF),
+    })
+}
+
+/// Whether predicate `imm` (bits 2:0: EQ LT LE UNORD NEQ NLT NLE ORD) holds.
+#[inline(always)]
+fn holds<F: Format>(a: u64, b: u64, imm: u8, mxcsr: Mxcsr, raised: &mut FloatFlags) -> bool {
+    let quiet = if matches!(imm & 3, 1 | 2) { QuietNan::Raises } else { QuietNan::Passes };
+    let order = compare::<F>(a, b, quiet, mxcsr, raised);
+    let positive = match imm & 3 {
+        0 => order == Some(Ordering::Equal),
+        1 => order == Some(Ordering::Less),
+        2 => matches!(order, Some(Ordering::Less | Ordering::Equal)),
+        _ => order.is_none(),
+    };
+    positive != (imm & 4 != 0)
+}
+
+/// CMPSS, CMPSD: all ones where the predicate holds, else zero, on the low bits of a `u64`.
+#[inline(always)]
+pub fn cmp<F: Format>(a: u64, b: u64, imm: u8, mxcsr: &mut Mxcsr) -> Result<u64, SimdException> {
+    let mut raised = FloatFlags::empty();
+    let mask = if holds::<F>(a, b, imm, *mxcsr, &mut raised) { u64::MAX } else { 0 };
+    if !raised.is_empty() {
+        mxcsr.raise(raised)?;
+    }
+    Ok(F::Bits::narrow(mask).widen())
+}
+
+/// CMPPS, CMPPD: all ones in the lanes where the predicate holds.
+#[inline(always)]
+pub fn packed_cmp<F: Format>(
+    a: Xmm,
+    b: Xmm,
+    imm: u8,
+    mxcsr: &mut Mxcsr,
+) -> Result<Xmm, SimdException>
+where
+    Xmm: Lanes<F::Bits>,
+{
+    let control = *mxcsr;
+    each_lane::<F>(
+        a,
+        b,
+        mxcsr,
+        |_, a, b, raised| {
+            if holds::<F>(a, b, imm, control, raised) { u64::MAX } else { 0 }
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{QuietNan, cmp, comis};
+    use crate::float::{Mxcsr, SimdException};
+    use cutaway_isa::Rflags;
+
+    const ONE: u64 = 0x3f80_0000;
+    const QNAN: u64 = 0x7fc0_0000;
+
+    #[test]
+    fn a_quiet_nan_is_unordered_and_only_comis_minds() {
+        let mut mxcsr = Mxcsr::RESET;
+        let unordered = Rflags::ZF | Rflags::PF | Rflags::CF;
+
+        assert_eq!(comis::<f32>(ONE, QNAN, QuietNan::Passes, &mut mxcsr), Ok(unordered));
+        assert_eq!(mxcsr, Mxcsr::RESET);
+        assert_eq!(comis::<f32>(ONE, QNAN, QuietNan::Raises, &mut mxcsr), Ok(unordered));
+        assert_eq!(mxcsr, Mxcsr::RESET | Mxcsr::IE);
+    }
+
+    #[test]
+    fn unmasked_invalid_faults_and_leaves_its_flag() {
+        let mut mxcsr = Mxcsr::RESET - Mxcsr::IM;
+
+        assert_eq!(cmp::<f32>(ONE, QNAN, 1, &mut mxcsr), Err(SimdException));
+        assert!(mxcsr.contains(Mxcsr::IE));
+    }
+
+    #[test]
+    fn predicates_are_those_of_the_table() {
+        let two = 0x4000_0000;
+        let holds = |a, b| {
+            let mask = |imm| cmp::<f32>(a, b, imm, &mut Mxcsr::RESET.clone()) == Ok(0xffff_ffff);
+            core::array::from_fn::<bool, 8, _>(|imm| mask(imm as u8))
+        };
+
+        // EQ, LT, LE, UNORD, NEQ, NLT, NLE, ORD
+        assert_eq!(holds(ONE, ONE), [true, false, true, false, false, true, false, true]);
+        assert_eq!(holds(ONE, two), [false, true, true, false, true, false, false, true]);
+        assert_eq!(holds(two, ONE), [false, false, false, false, true, true, true, true]);
+        assert_eq!(holds(QNAN, ONE), [false, false, false, true, true, true, true, false]);
+        assert_eq!(holds(0x8000_0000, 0), [true, false, true, false, false, true, false, true]);
+    }
+}
