@@ -1,0 +1,193 @@
+//! The board as the CPU's pins reach it: memory, ports, interrupts, and the next deadline.
+//!
+//! Sources: IBM PC/AT Technical Reference, "I/O Channel"; Intel 82371AB (PIIX4) datasheet.
+//! Ports: accesses wider than a byte become one byte access each, lowest port first, as an ISA
+//! bus does it. Ports without a chip read as ones and drop what is written.
+//! Not modelled: PCI (its configuration ports answer as an empty board's would), device memory
+//! (nobody drives it), wait states.
+
+use crate::chips::{Chip, Chips, Request, Sinks, decode};
+use crate::config::Config;
+use crate::stats::BoardCounts;
+use crate::time::Clock;
+use cutaway_cpu::{Bus, Event, Pins};
+use cutaway_devices::{GuestTime, OPEN_BUS};
+use cutaway_isa::{Vector, Width};
+use cutaway_memory::GuestMemory;
+
+/// Takes the events that a CPU reports while it runs.
+pub trait EventSink {
+    /// One event, in the order in which they happen.
+    fn event(&mut self, event: &Event);
+}
+
+/// Everything around the CPU.
+pub(crate) struct Board {
+    memory: GuestMemory,
+    chips: Chips,
+    clock: Clock,
+    debug_exit: Option<u16>,
+    /// The tick of the next event, `u64::MAX` if there is none.
+    deadline: u64,
+    /// What a chip asked of the machine; the machine takes it.
+    request: Option<Request>,
+    sinks: Sinks,
+    events: Option<Box<dyn EventSink>>,
+    counts: BoardCounts,
+}
+
+impl Board {
+    pub(crate) fn new(config: &Config, memory: GuestMemory) -> Self {
+        let mut board = Self {
+            memory,
+            chips: Chips::new(config),
+            clock: Clock::new(config.ips),
+            debug_exit: config.debug_exit,
+            deadline: u64::MAX,
+            request: None,
+            sinks: Sinks::unconnected(),
+            events: None,
+            counts: BoardCounts::default(),
+        };
+        board.settle();
+        board
+    }
+
+    pub(crate) fn chips(&self) -> &Chips {
+        &self.chips
+    }
+
+    pub(crate) fn sinks(&mut self) -> &mut Sinks {
+        &mut self.sinks
+    }
+
+    pub(crate) fn set_events(&mut self, sink: Option<Box<dyn EventSink>>) {
+        self.events = sink;
+    }
+
+    pub(crate) fn memory_ref(&self) -> &GuestMemory {
+        &self.memory
+    }
+
+    pub(crate) fn counts(&self) -> &BoardCounts {
+        &self.counts
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The tick of the next event.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        (self.deadline != u64::MAX).then_some(self.deadline)
+    }
+
+    /// What a chip asked for since the last call.
+    pub(crate) fn take_request(&mut self) -> Option<Request> {
+        self.request.take()
+    }
+
+    /// Lets happen what is due at this tick.
+    pub(crate) fn advance(&mut self, ticks: u64) {
+        if ticks >= self.deadline {
+            self.counts.deadlines += 1;
+            self.chips.advance(self.now(ticks), &mut self.sinks);
+            self.settle();
+        }
+    }
+
+    /// Touches the chips from outside the CPU: inputs, reset.
+    pub(crate) fn touch<R>(
+        &mut self,
+        ticks: u64,
+        change: impl FnOnce(&mut Chips, GuestTime, &mut Sinks) -> R,
+    ) -> R {
+        let now = self.now(ticks);
+        let result = change(&mut self.chips, now, &mut self.sinks);
+        self.settle();
+        result
+    }
+
+    fn now(&self, ticks: u64) -> GuestTime {
+        GuestTime::from_ns(self.clock.ns(ticks))
+    }
+
+    /// Works out the deadline again.
+    fn settle(&mut self) {
+        let next = self.chips.next_event();
+        self.deadline = next.map_or(u64::MAX, |at| self.clock.ticks(at.as_ns()));
+    }
+
+    /// The chip that answers to this byte of an access of `width`, and the register's offset.
+    fn select(&self, address: u16, width: Width) -> Option<(Chip, u16)> {
+        let selected = decode(address, self.debug_exit)?;
+        // Wider accesses that cover CF9h are the PCI bridge's, whose address register lies
+        // there (PIIX4 datasheet, "Reset Control Register").
+        let is_wide = width != Width::Byte;
+        (!(is_wide && selected.0 == Chip::ResetControl)).then_some(selected)
+    }
+}
+
+impl Bus for Board {
+    fn memory(&mut self) -> &mut GuestMemory {
+        &mut self.memory
+    }
+
+    fn port_read(&mut self, port: u16, width: Width, at: u64) -> u32 {
+        self.counts.port_reads += 1;
+        let now = self.now(at);
+        let mut value = 0;
+        for byte in 0..width.bytes() as u16 {
+            let part = match self.select(port.wrapping_add(byte), width) {
+                Some(selected) => self.chips.read(selected, now, &mut self.sinks),
+                None => OPEN_BUS,
+            };
+            value |= u32::from(part).unbounded_shl(8 * u32::from(byte));
+        }
+        self.settle();
+        value
+    }
+
+    fn port_write(&mut self, port: u16, width: Width, value: u32, at: u64) {
+        self.counts.port_writes += 1;
+        let now = self.now(at);
+        for (byte, part) in (0..width.bytes() as u16).zip(value.to_le_bytes()) {
+            if let Some(selected) = self.select(port.wrapping_add(byte), width) {
+                let request = self.chips.write(selected, part, now, &mut self.sinks);
+                self.request = self.request.or(request);
+            }
+        }
+        self.settle();
+    }
+
+    fn mmio_read(&mut self, _address: u64, width: Width, _at: u64) -> u64 {
+        self.counts.mmio_reads += 1;
+        width.mask()
+    }
+
+    fn mmio_write(&mut self, _address: u64, _width: Width, _value: u64, _at: u64) {
+        self.counts.mmio_writes += 1;
+    }
+
+    fn pins(&self) -> Pins {
+        Pins { intr: self.chips.intr(), nmi: false, a20_masked: !self.chips.a20() }
+    }
+
+    fn acknowledge(&mut self, _at: u64) -> Vector {
+        self.counts.interrupts += 1;
+        Vector(self.chips.acknowledge())
+    }
+
+    fn stop_at(&self) -> u64 {
+        if self.request.is_some() { 0 } else { self.deadline }
+    }
+
+    fn trace(&mut self, event: &Event) {
+        if let Some(sink) = &mut self.events {
+            sink.event(event);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

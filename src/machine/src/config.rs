@@ -1,0 +1,85 @@
+//! What a machine is made of: everything that, with its inputs, decides what a run does.
+
+use crate::boot::BootError;
+use crate::memory_map::{MAX_MEMORY, MIB, MIN_MEMORY};
+use cutaway_cpu::CpuModel;
+use cutaway_memory::PAGE_SIZE;
+
+/// The configuration of a machine. Two machines of one configuration that start the same and get
+/// the same inputs at the same ticks are equal for ever.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// RAM in bytes: a multiple of 4 KiB, from [`MIN_MEMORY`] to [`MAX_MEMORY`]. As on a PC, the
+    /// part between 640 KiB and 1 MiB is hidden by devices.
+    pub memory_bytes: u64,
+    /// The CPU.
+    pub cpu: CpuModel,
+    /// Ticks (instructions) in a second of guest time; not zero.
+    pub ips: u64,
+    /// What the real-time clock shows at power-on, in seconds since 1970.
+    pub rtc_start: i64,
+    /// Where the `isa-debug-exit` port is, if anywhere.
+    pub debug_exit: Option<u16>,
+    /// A seed for the guest's random numbers, handed to Linux.
+    pub rng_seed: Option<[u8; 32]>,
+    /// What a reset by the guest does.
+    pub on_reset: OnReset,
+}
+
+/// What a reset by the guest does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnReset {
+    /// The machine starts anew from its ROM. Without a ROM it stops.
+    Restart,
+    /// The machine stops with [`crate::Stop::Reset`].
+    Stop,
+}
+
+impl Config {
+    /// The usual machine around a CPU: 128 MiB, 10^9 instructions a second, clock at 1 January
+    /// 2020, debug exit at port F4h.
+    #[must_use]
+    pub fn new(cpu: CpuModel) -> Self {
+        Self {
+            memory_bytes: 128 * MIB,
+            cpu,
+            ips: 1_000_000_000,
+            rtc_start: 1_577_836_800,
+            debug_exit: Some(0xf4),
+            rng_seed: None,
+            on_reset: OnReset::Restart,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), MachineError> {
+        let bytes = self.memory_bytes;
+        if !(MIN_MEMORY..=MAX_MEMORY).contains(&bytes) || !bytes.is_multiple_of(PAGE_SIZE) {
+            return Err(MachineError::MemorySize { bytes });
+        }
+        if self.ips == 0 {
+            return Err(MachineError::NoTime);
+        }
+        Ok(())
+    }
+}
+
+/// Why there is no machine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MachineError {
+    /// An impossible amount of memory.
+    #[error(
+        "the machine cannot have {bytes} bytes of memory: it takes {} MiB to {} GiB, in whole 4 KiB",
+        MIN_MEMORY >> 20, MAX_MEMORY >> 30
+    )]
+    MemorySize {
+        /// What was asked for.
+        bytes: u64,
+    },
+    /// A rate of zero.
+    #[error("the machine cannot run at 0 instructions a second")]
+    NoTime,
+    /// What it should start cannot be started.
+    #[error(transparent)]
+    Boot(#[from] BootError),
+}
