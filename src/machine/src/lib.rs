@@ -1,4 +1,8 @@
-//! The PC: memory map, wiring, guest time, boot.
+//! The PC: memory map, wiring, guest time, boot, and the event loop.
+//!
+//! [`Machine::new`] makes a machine from a [`Config`] and a [`Boot`]; [`Machine::run_until`] lets
+//! it run. A machine is a value: no statics, no threads, no files, no host time. What it prints
+//! goes to [`CharSink`]s, what comes in is an [`Input`] at a counted tick.
 #![forbid(unsafe_code)]
 
 mod acpi;
@@ -7,6 +11,7 @@ mod boot;
 mod chips;
 mod com_port;
 mod config;
+mod machine;
 mod memory_map;
 mod stats;
 mod time;
@@ -18,5 +23,6 @@ pub use config::{Config, MachineError, OnReset};
 pub use cutaway_cpu::{CpuModel, Event, TraceClasses, Unimplemented};
 pub use cutaway_devices::{CharSink, Unconnected};
 pub use cutaway_state::StateHash;
+pub use machine::{Input, InputLog, Machine, Stop};
 pub use memory_map::{MAX_MEMORY, MIN_MEMORY};
 pub use stats::Stats;
