@@ -45,6 +45,9 @@ impl Scalar for u32 {}
 impl Scalar for u64 {}
 impl Scalar for u128 {}
 
+/// Bytes of the largest [`Scalar`].
+const SCALAR_MAX: usize = size_of::<u128>();
+
 /// A handle on the bytes of all guest RAM and ROM.
 #[derive(Clone)]
 pub struct Backing {
@@ -57,7 +60,7 @@ pub struct Backing {
 impl Backing {
     /// Reserves `len` zero bytes; the host commits a page when it is first written.
     pub fn new(len: usize) -> Result<Self, MemoryError> {
-        let owner = mapping::Mapping::new(len)
+        let owner = mapping::Mapping::new(len + SCALAR_MAX)
             .map_err(|source| MemoryError::Reserve { bytes: len as u64, source })?;
         Ok(Self { start: owner.start(), len, owner: Rc::new(owner) })
     }
@@ -80,6 +83,13 @@ impl Backing {
         Rc::ptr_eq(&self.owner, &other.owner)
     }
 
+    /// Where a scalar may begin. The mapping goes on for the largest scalar behind `len`, so that
+    /// one comparison is enough; what is written there is never part of guest memory.
+    #[inline(always)]
+    fn check_start(&self, offset: usize) {
+        assert!(offset < self.len, "backing offset comes from the map, so it lies inside");
+    }
+
     #[inline(always)]
     fn check(&self, offset: usize, size: usize) {
         assert!(
@@ -91,23 +101,24 @@ impl Backing {
     /// The scalar at `offset`, which may be unaligned.
     ///
     /// # Panics
-    /// If any byte of it lies outside the backing.
+    /// If its first byte lies outside the backing.
     #[inline(always)]
     #[must_use]
     pub fn load<T: Scalar>(&self, offset: usize) -> T {
-        self.check(offset, size_of::<T>());
-        // SAFETY: `check` holds `offset + size` inside the mapping, which `owner` keeps alive;
-        // every bit pattern is a valid `Scalar`; no reference into the mapping exists.
+        self.check_start(offset);
+        // SAFETY: the mapping, which `owner` keeps alive, is `SCALAR_MAX` bytes longer than the
+        // `len` that `check_start` compares with, and a `Scalar` has at most that size; every bit
+        // pattern is a valid one; no reference into the mapping exists.
         unsafe { self.start.add(offset).cast::<T>().read_unaligned() }
     }
 
     /// Stores a scalar at `offset`, which may be unaligned.
     ///
     /// # Panics
-    /// If any byte of it lies outside the backing.
+    /// If its first byte lies outside the backing.
     #[inline(always)]
     pub fn store<T: Scalar>(&self, offset: usize, value: T) {
-        self.check(offset, size_of::<T>());
+        self.check_start(offset);
         // SAFETY: as in `load`; the mapping is writable.
         unsafe { self.start.add(offset).cast::<T>().write_unaligned(value) }
     }
@@ -215,8 +226,8 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "lies inside")]
-    fn a_scalar_may_not_straddle_the_end() {
-        let _: u32 = Backing::new(0x1000).unwrap().load(0xffe);
+    fn a_scalar_may_not_begin_behind_the_end() {
+        let _: u32 = Backing::new(0x1000).unwrap().load(0x1000);
     }
 
     #[test]
