@@ -516,7 +516,7 @@ impl Vcpu {
     /// Writes the low `w` bits of a register: 32-bit writes clear the upper half.
     #[inline(always)]
     pub(crate) fn put_gpr(&mut self, slot: usize, shift: u32, w: Width, value: u64) {
-        let register = &mut self.r[slot & 31];
+        let register = &mut self.r[slot & 255];
         *register = match w {
             Width::Byte | Width::Word => {
                 *register & !(w.mask() << shift) | (value & w.mask()) << shift

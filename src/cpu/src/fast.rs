@@ -199,8 +199,11 @@ impl Place for Nothing {}
 impl Place for Reg {
     #[inline(always)]
     fn value(cpu: &Vcpu, _: &Op, register: u8, w: Width) -> u64 {
-        let value = cpu.r[usize::from(register & 31)];
-        if w == Width::Byte { value >> (register >> 4 & 8) & 0xff } else { value & w.mask() }
+        if w == Width::Byte {
+            cpu.r[usize::from(register & 31)] >> (register >> 4 & 8) & 0xff
+        } else {
+            cpu.r[usize::from(register)] & w.mask()
+        }
     }
 }
 impl Place for Imm {
@@ -212,11 +215,11 @@ impl Place for Imm {
 
 #[inline(always)]
 fn base(cpu: &Vcpu, op: &Op) -> u64 {
-    cpu.r[usize::from(op.base & 31)].wrapping_add(i64::from(op.disp) as u64)
+    cpu.r[usize::from(op.base)].wrapping_add(i64::from(op.disp) as u64)
 }
 #[inline(always)]
 fn base_index(cpu: &Vcpu, op: &Op) -> u64 {
-    base(cpu, op).wrapping_add(cpu.r[usize::from(op.index & 31)] << (op.scale & 63))
+    base(cpu, op).wrapping_add(cpu.r[usize::from(op.index)] << (op.scale & 63))
 }
 
 impl Place for Base64 {
@@ -485,7 +488,8 @@ impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
         }
         let register = if n == 0 { self.op.a } else { self.op.b };
         let shift = if w == Width::Byte { u32::from(register >> 4 & 8) } else { 0 };
-        self.cpu.put_gpr(usize::from(register & 31), shift, w, value);
+        let slot = if w == Width::Byte { register & 31 } else { register };
+        self.cpu.put_gpr(usize::from(slot), shift, w, value);
         Ok(())
     }
     #[inline(always)]
@@ -517,7 +521,7 @@ impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
 
     #[inline(always)]
     fn gpr(&mut self, number: usize, w: Width) -> u64 {
-        self.cpu.r[number & 31] & w.mask()
+        self.cpu.r[number] & w.mask()
     }
     #[inline(always)]
     fn set_gpr(&mut self, number: usize, w: Width, value: u64) {

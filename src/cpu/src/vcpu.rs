@@ -36,9 +36,8 @@ pub(crate) const RIP: usize = 17;
 
 /// One x86 CPU.
 pub struct Vcpu {
-    /// The general-purpose registers and the two extra slots; power of two, so that a masked
-    /// index needs no check.
-    pub(crate) r: [u64; 32],
+    /// The general-purpose registers and the two extra slots; so many that any `u8` is an index.
+    pub(crate) r: [u64; 256],
     pub(crate) lazy: Lazy,
     /// Instructions that may still retire, with those of the running block taken off.
     pub(crate) left: i64,
@@ -135,7 +134,7 @@ impl Vcpu {
         let backing = Backing::new(0).expect("an empty mapping is always to be had");
         let reset = CpuState::reset(model.signature());
         let mut vcpu = Self {
-            r: [0; 32],
+            r: [0; 256],
             lazy: Lazy::new(Rflags::ONE),
             left: 0,
             stamp: 0,
@@ -199,7 +198,7 @@ impl Vcpu {
 
     /// Replaces all architectural state and drops what was cached from the old one.
     pub fn load(&mut self, state: &CpuState) {
-        self.r = [0; 32];
+        self.r = [0; 256];
         self.r[..16].copy_from_slice(&state.gpr);
         self.rip = state.rip;
         self.lazy.set_rflags(Rflags::from_bits_truncate(state.rflags) | Rflags::ONE);
