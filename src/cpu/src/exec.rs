@@ -4,13 +4,19 @@
 use crate::access::is_canonical;
 use crate::exception::{Exception, Fault};
 use crate::flags::{Cc, Flags};
+use crate::float::X87;
+use crate::float::x87_operand::Format;
+use crate::float::x87_stack::Pops;
+use crate::meaning;
 use crate::paging::Access;
 use crate::state::Seg;
-use crate::target::{Bin, Cmp, FloatResult, Flow, Rule, Step, Target, VectorSize};
+use crate::target::{
+    Bin, Cmp, FloatResult, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step,
+};
 use crate::vcpu::Mode;
 use crate::vector::Xmm;
 use crate::{Bus, Vcpu, values};
-use cutaway_isa::{Code, CodeSize, Cr4, Instruction, OpKind, Register, Rflags, Width};
+use cutaway_isa::{Code, CodeSize, Cr0, Cr4, Instruction, OpKind, Register, Rflags, Width};
 
 /// Runs one instruction completely.
 pub(crate) type ExecFn = fn(&mut Exec<'_>) -> Result<(), Fault>;
@@ -501,9 +507,81 @@ impl Target for Exec<'_> {
     fn set_flags_from(&mut self, a: &Xmm) {
         self.cpu.lazy.set_rflags(values::compare_flags(self.cpu.lazy.known, a.low()));
     }
+
+    fn x87_available(&mut self) -> Step<Self> {
+        let blocked = Cr0::EM.union(Cr0::TS).bits();
+        if self.cpu.system.cr0 & blocked != 0 { Err(Exception::NM.into()) } else { Ok(()) }
+    }
+    fn x87_ready(&mut self) -> Step<Self> {
+        self.x87_available()?;
+        self.x87_pending()
+    }
+    fn st_number(&mut self) -> u64 {
+        u64::from(meaning::st_number(self.instruction))
+    }
+    fn x87(&mut self, step: X87Step, operand: &u64) {
+        (step.run)(&mut self.cpu.x87, *operand);
+        self.note_x87(step.opcode);
+    }
+    fn x87_compare(&mut self, step: X87Compare, operand: &u64) {
+        let bits = (step.run)(&mut self.cpu.x87, *operand);
+        self.cpu.lazy.set_rflags(values::compare_flags(self.cpu.lazy.known, bits));
+        self.note_x87(step.opcode);
+    }
+    fn x87_store(
+        &mut self,
+        _: &'static str,
+        opcode: u16,
+        format: Format,
+        pops: Pops,
+    ) -> Step<Self> {
+        let (seg, offset) = (self.segment(), self.offset());
+        self.cpu.probe_write(self.bus, seg, offset, format.width().bytes())?;
+        let store = self.cpu.x87.prepare_store(format);
+        if store.allowed {
+            let low = store.low & format.width().mask();
+            self.cpu.write_segment(self.bus, seg, offset, format.width(), low)?;
+        }
+        self.cpu.x87.finish_store(&store, pops);
+        self.note_x87(opcode);
+        Ok(())
+    }
+    fn x87_word(&mut self, _: &'static str, word: fn(&X87) -> u16) -> u64 {
+        u64::from(word(&self.cpu.x87))
+    }
+    fn x87_set_control(&mut self, word: &u64) {
+        self.cpu.x87.set_control(*word as u16);
+    }
 }
 
 impl Exec<'_> {
+    /// #MF if an unmasked x87 exception waits.
+    pub(crate) fn x87_pending(&mut self) -> Result<(), Fault> {
+        if !self.cpu.x87.exception_pending() {
+            return Ok(());
+        }
+        if self.cpu.system.cr0 & Cr0::NE.bits() == 0 {
+            return Err(self.unimplemented("x87 exception through FERR# (CR0.NE is 0)"));
+        }
+        Err(Exception::MF.into())
+    }
+
+    /// Notes the instruction in FOP, FIP and FDP. `opcode` is as in [`X87Step`].
+    pub(crate) fn note_x87(&mut self, opcode: u16) {
+        let (offset, seg) = (self.offset(), self.segment());
+        let selector = |cpu: &Vcpu, seg| cpu.segment(seg).selector;
+        let operand = if opcode & 0xc0 == 0xc0 {
+            meaning::st_number(self.instruction)
+        } else {
+            self.cpu.x87.data_pointer = offset;
+            self.cpu.x87.data_selector = selector(self.cpu, seg);
+            meaning::memory_modrm(self.instruction)
+        };
+        self.cpu.x87.opcode = opcode | u16::from(operand);
+        self.cpu.x87.instruction_pointer = self.cpu.rip;
+        self.cpu.x87.instruction_selector = selector(self.cpu, Seg::Cs);
+    }
+
     /// The target of a near branch with an encoded displacement.
     fn near_target(&self, w: Width) -> u64 {
         let i = self.instruction;

@@ -12,8 +12,13 @@
 use crate::Vcpu;
 use crate::access::is_canonical;
 use crate::flags::{Cc, Flags};
+use crate::float::X87;
+use crate::float::x87_operand::Format;
+use crate::float::x87_stack::Pops;
 use crate::state::{Seg, gpr};
-use crate::target::{Bin, Cmp, FloatResult, Flow, Rule, Step, Target, VectorSize};
+use crate::target::{
+    Bin, Cmp, FloatResult, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step,
+};
 use crate::tlb::Bank;
 use crate::values;
 use crate::vcpu::{Mode, RIP};
@@ -739,6 +744,80 @@ impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
     #[inline(always)]
     fn set_flags_from(&mut self, a: &Xmm) {
         self.cpu.lazy.set_rflags(values::compare_flags(self.cpu.lazy.known, a.low()));
+    }
+
+    #[inline(always)]
+    fn x87_available(&mut self) -> Step<Self> {
+        if self.cpu.mode.contains(Mode::X87) { Ok(()) } else { Err(Miss) }
+    }
+    #[inline(always)]
+    fn x87_ready(&mut self) -> Step<Self> {
+        let ready = self.cpu.mode.contains(Mode::X87) && !self.cpu.x87.exception_pending();
+        if ready { Ok(()) } else { Err(Miss) }
+    }
+    #[inline(always)]
+    fn st_number(&mut self) -> u64 {
+        u64::from((self.op.a | self.op.b) & 7)
+    }
+    #[inline(always)]
+    fn x87(&mut self, step: X87Step, operand: &u64) {
+        (step.run)(&mut self.cpu.x87, *operand);
+        self.note_x87(step.opcode);
+    }
+    #[inline(always)]
+    fn x87_compare(&mut self, step: X87Compare, operand: &u64) {
+        let bits = (step.run)(&mut self.cpu.x87, *operand);
+        self.cpu.lazy.set_rflags(values::compare_flags(self.cpu.lazy.known, bits));
+        self.note_x87(step.opcode);
+    }
+    #[inline(always)]
+    fn x87_store(
+        &mut self,
+        _: &'static str,
+        opcode: u16,
+        format: Format,
+        pops: Pops,
+    ) -> Step<Self> {
+        let w = format.width();
+        let linear = self.linear(0, w.bytes(), true)?;
+        let at = self.writable(linear, w.bytes())?;
+        let store = self.cpu.x87.prepare_store(format);
+        if !store.allowed {
+            return Err(Miss);
+        }
+        self.cpu.store_scalar(at, w, store.low);
+        self.cpu.x87.finish_store(&store, pops);
+        self.note_x87(opcode);
+        Ok(())
+    }
+    #[inline(always)]
+    fn x87_word(&mut self, _: &'static str, word: fn(&X87) -> u16) -> u64 {
+        u64::from(word(&self.cpu.x87))
+    }
+    #[inline(always)]
+    fn x87_set_control(&mut self, word: &u64) {
+        self.cpu.x87.set_control(*word as u16);
+    }
+}
+
+impl<A: Place, B: Place, M: Model> Fast<'_, A, B, M> {
+    /// Notes an x87 instruction in FOP, FIP and FDP; the immediate is the ModRM byte of its memory
+    /// operand.
+    #[inline(always)]
+    fn note_x87(&mut self, opcode: u16) {
+        let op = self.op;
+        let operand = if opcode & 0xc0 == 0xc0 {
+            u16::from((op.a | op.b) & 7)
+        } else {
+            self.cpu.x87.data_pointer = self.effective_address();
+            let seg = Seg::DATA[usize::from(op.seg % 6)];
+            self.cpu.x87.data_selector = self.cpu.segment(seg).selector;
+            op.imm as u16
+        };
+        let rip = self.cpu.r[RIP].wrapping_add(u64::from(op.next) - u64::from(op.len));
+        self.cpu.x87.opcode = opcode | operand;
+        self.cpu.x87.instruction_pointer = rip;
+        self.cpu.x87.instruction_selector = self.cpu.segment(Seg::Cs).selector;
     }
 }
 

@@ -5,8 +5,13 @@
 //! a fault that could come after a change, which the order rule of meanings forbids.
 
 use crate::flags::{Cc, Flags};
+use crate::float::X87;
+use crate::float::x87_operand::Format;
+use crate::float::x87_stack::Pops;
 use crate::state::Seg;
-use crate::target::{Bin, Cmp, FloatResult, Flow, Rule, Step, Target, VectorSize};
+use crate::target::{
+    Bin, Cmp, FloatResult, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step,
+};
 use crate::vector::Xmm;
 use cutaway_isa::{Instruction, OpKind, Register, Width};
 use std::convert::Infallible;
@@ -445,5 +450,34 @@ impl Target for Record {
     }
     fn set_flags_from(&mut self, a: &String) {
         self.effect(format!("ZF PF CF from {a}; OF := 0; SF := 0; AF := 0"));
+    }
+    fn x87_available(&mut self) -> Step<Self> {
+        self.may_fault();
+        Ok(())
+    }
+    fn x87_ready(&mut self) -> Step<Self> {
+        self.may_fault();
+        Ok(())
+    }
+    fn st_number(&mut self) -> String {
+        format!("{}", crate::meaning::st_number(&self.instruction))
+    }
+    fn x87(&mut self, step: X87Step, operand: &String) {
+        self.effect(format!("x87 := {}(x87, {operand})", step.name));
+    }
+    fn x87_compare(&mut self, step: X87Compare, operand: &String) {
+        self.effect(format!("ZF PF CF x87 := {}(x87, {operand}); OF SF AF := 0", step.name));
+    }
+    fn x87_store(&mut self, name: &'static str, _: u16, format: Format, _: Pops) -> Step<Self> {
+        self.may_fault();
+        let place = self.operand(0, format.width());
+        self.effect(format!("{place} x87 := {name}(x87)"));
+        Ok(())
+    }
+    fn x87_word(&mut self, name: &'static str, _: fn(&X87) -> u16) -> String {
+        self.temporary(format!("x87 {name}"))
+    }
+    fn x87_set_control(&mut self, word: &String) {
+        self.effect(format!("x87 control word := {word}"));
     }
 }

@@ -10,7 +10,9 @@
 //! that ends in a jump, see `fast.rs`.
 
 use crate::flags::{Cc, Flags};
-use crate::float::FloatFlags;
+use crate::float::x87_operand::Format;
+use crate::float::x87_stack::Pops;
+use crate::float::{FloatFlags, X87};
 use crate::state::Seg;
 use crate::vector::Xmm;
 use cutaway_isa::{Rflags, Width};
@@ -76,6 +78,27 @@ pub(crate) enum VectorSize {
 pub(crate) type FloatResult = (Xmm, FloatFlags);
 /// A pure rule: width, two operands, RFLAGS in; value and RFLAGS out.
 pub(crate) type Rule = fn(Width, u64, u64, Rflags) -> (u64, Rflags);
+
+/// An x87 instruction as a step on the register file: a value goes in.
+#[derive(Clone, Copy)]
+pub(crate) struct X87Step {
+    /// What the recorder calls it.
+    pub(crate) name: &'static str,
+    /// FOP without what the operand adds: low three bits of the first opcode byte, then the
+    /// ModRM byte with r/m 0 (and mod 0 where the operand is memory).
+    pub(crate) opcode: u16,
+    /// The instruction on a register number or on the bits of a memory operand.
+    pub(crate) run: fn(&mut X87, u64),
+}
+
+/// An x87 comparison whose outcome goes to RFLAGS: ZF, PF and CF at bits 6, 2 and 0.
+/// Otherwise as [`X87Step`].
+#[derive(Clone, Copy)]
+pub(crate) struct X87Compare {
+    pub(crate) name: &'static str,
+    pub(crate) opcode: u16,
+    pub(crate) run: fn(&mut X87, u64) -> u64,
+}
 
 /// One way of running meanings. Integer values are clean: zero above their width.
 pub(crate) trait Target: Sized {
@@ -252,4 +275,27 @@ pub(crate) trait Target: Sized {
     /// Replaces ZF PF CF by bits 6, 2 and 0 of a vector's low byte; OF SF AF become 0
     /// (COMISS, PTEST and their kin).
     fn set_flags_from(&mut self, a: &Self::Vector);
+
+    /// #NM unless CR0 allows x87 instructions.
+    fn x87_available(&mut self) -> Step<Self>;
+    /// `x87_available`, and #MF if an unmasked x87 exception waits.
+    fn x87_ready(&mut self) -> Step<Self>;
+    /// The i of the ST(i) operand that is not ST(0), or 0.
+    fn st_number(&mut self) -> Self::Value;
+    /// Runs an x87 instruction and notes it in the last-instruction pointers.
+    fn x87(&mut self, step: X87Step, operand: &Self::Value);
+    /// `x87` for FCOMI and its kin.
+    fn x87_compare(&mut self, step: X87Compare, operand: &Self::Value);
+    /// Stores ST(0), converted, to the memory operand; nothing if an unmasked exception forbids.
+    fn x87_store(
+        &mut self,
+        name: &'static str,
+        opcode: u16,
+        format: Format,
+        pops: Pops,
+    ) -> Step<Self>;
+    /// The control or status word.
+    fn x87_word(&mut self, name: &'static str, word: fn(&X87) -> u16) -> Self::Value;
+    /// Loads the control word.
+    fn x87_set_control(&mut self, word: &Self::Value);
 }

@@ -9,6 +9,7 @@ use crate::block::{BLOCK_MAX, Cold};
 use crate::exception::{Exception, Fault};
 use crate::exec::{Exec, ExecFn, gpr_place, seg_of};
 use crate::fast::{Op, fall, slow};
+use crate::meaning::{is_x87, memory_modrm};
 use crate::shapes::{Addressing, Kind, Shape};
 use crate::state::Seg;
 use crate::table::{self, Row};
@@ -74,7 +75,8 @@ fn kind_of(i: &Instruction, n: u32, mode: Mode) -> Kind {
     match i.op_kind(n) {
         OpKind::Register => {
             let register = i.op_register(n);
-            if gpr_place(register).is_some() || register.is_xmm() { Kind::Reg } else { Kind::Other }
+            let known = gpr_place(register).is_some() || register.is_xmm() || register.is_st();
+            if known { Kind::Reg } else { Kind::Other }
         }
         OpKind::Memory => kind_of_memory(i, mode),
         OpKind::Immediate8
@@ -98,6 +100,9 @@ fn register_field(i: &Instruction, n: u32) -> u8 {
     let register = i.op_register(n);
     if register.is_xmm() {
         return (register as usize - Register::XMM0 as usize) as u8 & 15;
+    }
+    if register.is_st() {
+        return (register as usize - Register::ST0 as usize) as u8 & 7;
     }
     gpr_place(register)
         .map_or(0, |place| place.slot as u8 | if place.shift == 8 { 0x80 } else { 0 })
@@ -201,6 +206,9 @@ fn operation(cpu: &Vcpu, i: &Instruction, start: usize, row: Option<&Row>) -> Op
         run = None;
     }
     let mut imm = immediate(i);
+    if is_x87(i.code()) && shape.a != Kind::Nothing && shape.a != Kind::Reg {
+        imm = u64::from(memory_modrm(i));
+    }
     if is_near_branch(i) {
         let width = match i.op_kind(0) {
             OpKind::NearBranch16 => Width::Word,

@@ -12,6 +12,7 @@ use super::x80_convert::{
 use super::x87_stack::Pops;
 use super::x87_state::SW_SF;
 use super::{Context, F80, FloatFlags, Rounding, X87};
+use cutaway_isa::Width;
 
 /// A source operand in memory, as an 80-bit number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,14 +66,14 @@ pub enum Format {
 }
 
 impl Format {
-    /// Bytes that it takes in memory.
+    /// Width in memory; the ten-byte formats have their low eight bytes here.
+    #[inline(always)]
     #[must_use]
-    pub const fn bytes(self) -> usize {
+    pub const fn width(self) -> Width {
         match self {
-            Self::Single => 4,
-            Self::Double => 8,
-            Self::Extended | Self::Bcd => 10,
-            Self::Integer { bits, .. } => bits as usize / 8,
+            Self::Single | Self::Integer { bits: 32, .. } => Width::Dword,
+            Self::Integer { bits: 16, .. } => Width::Word,
+            _ => Width::Qword,
         }
     }
 }
@@ -80,8 +81,12 @@ impl Format {
 /// A store worked out, before memory is written: see [`X87::prepare_store`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Store {
-    /// What goes to memory, the first [`Format::bytes`] of it; nothing if `None`.
-    pub bytes: Option<[u8; 10]>,
+    /// The first eight bytes that go to memory, as far as the format has them.
+    pub low: u64,
+    /// The last two bytes of the ten-byte formats.
+    pub high: u16,
+    /// Whether anything is written; an unmasked exception forbids it.
+    pub allowed: bool,
     context: Context,
 }
 
@@ -144,6 +149,7 @@ impl X87 {
     }
 
     /// Works out what FST, FIST or FBSTP writes, and changes nothing yet: the write may fault.
+    #[inline(always)]
     #[must_use]
     pub fn prepare_store(&self, format: Format) -> Store {
         let mut context = self.context();
@@ -153,32 +159,33 @@ impl X87 {
         } else {
             self.st(0)
         };
-        let bytes = convert(&mut context, format, top);
-        let bytes = if context.blocks_store() { None } else { Some(bytes) };
-        Store { bytes, context }
+        let (low, high) = convert(&mut context, format, top);
+        Store { low, high, allowed: !context.blocks_store(), context }
     }
 
     /// Completes a store whose bytes have been written: flags and pop.
+    #[inline(always)]
     pub fn finish_store(&mut self, store: &Store, pops: Pops) {
         self.apply(&store.context);
-        if store.bytes.is_some() && pops == Pops::Once {
+        if store.allowed && pops == Pops::Once {
             self.pop();
         }
     }
 }
 
-fn convert(context: &mut Context, format: Format, value: F80) -> [u8; 10] {
-    let mut bytes = [0; 10];
+#[inline(always)]
+fn convert(context: &mut Context, format: Format, value: F80) -> (u64, u16) {
     match format {
-        Format::Single => bytes[..4].copy_from_slice(&to_f32(context, value).to_le_bytes()),
-        Format::Double => bytes[..8].copy_from_slice(&to_f64(context, value).to_le_bytes()),
-        Format::Extended => bytes = value.to_bytes(),
+        Format::Single => (u64::from(to_f32(context, value)), 0),
+        Format::Double => (to_f64(context, value), 0),
+        Format::Extended => (value.significand, value.sign_exponent),
         Format::Integer { bits, truncate } => {
             let mode = if truncate { Rounding::Zero } else { context.rounding() };
-            let integer = to_integer(context, value, bits, mode);
-            bytes[..8].copy_from_slice(&integer.to_le_bytes());
+            (to_integer(context, value, bits, mode) as u64, 0)
         }
-        Format::Bcd => bytes = to_bcd(context, value),
+        Format::Bcd => {
+            let bytes = F80::from_bytes(to_bcd(context, value));
+            (bytes.significand, bytes.sign_exponent)
+        }
     }
-    bytes
 }

@@ -15,6 +15,9 @@ mod string;
 mod syscall;
 mod system;
 mod transfer;
+mod x87;
+
+pub(crate) use x87::{is_x87, memory_modrm, st_number};
 
 use crate::table::Row;
 use cutaway_isa::Code;
@@ -36,4 +39,5 @@ pub(crate) const GROUPS: &[fn(Code) -> Option<Row>] = &[
     control::row,
     syscall::row,
     system::row,
+    x87::row,
 ];
