@@ -107,7 +107,7 @@ impl Vcpu {
             let cpl = self.cpl();
             self.checked_stack_segment(bus, selector, cpl, Exception::GP)?
         } else {
-            self.checked_data_segment(bus, seg, selector)?
+            self.checked_data_segment(bus, selector)?
         };
         self.system.segments[seg as usize] = segment;
         self.settle();
@@ -117,14 +117,11 @@ impl Vcpu {
     fn checked_data_segment(
         &mut self,
         bus: &mut dyn Bus,
-        seg: Seg,
         selector: u16,
     ) -> Result<Segment, Fault> {
         if selector & 0xfffc == 0 {
-            // FS and GS keep their base in 64-bit mode on AMD; a null load clears it elsewhere.
-            let keeps = self.is_64_bit() && matches!(seg, Seg::Fs | Seg::Gs);
-            let base = if keeps { self.segment(seg).base } else { 0 };
-            return Ok(Segment { base, ..Segment::null(selector) });
+            // The reference clears the base of FS and GS too (NullSelectorClearsBase).
+            return Ok(Segment::null(selector));
         }
         let mut found = self.descriptor(bus, selector, Exception::GP)?;
         let segment = found.descriptor.segment(selector);
@@ -223,7 +220,9 @@ impl Vcpu {
         for seg in [Seg::Es, Seg::Ds, Seg::Fs, Seg::Gs] {
             let segment = self.system.segments[seg as usize];
             if segment.is_present() && !crate::segment::survives_return(&segment, cpl) {
-                self.system.segments[seg as usize] = Segment::null(0);
+                // 64-bit mode still uses the base of FS and GS.
+                let base = segment.base;
+                self.system.segments[seg as usize] = Segment { base, ..Segment::null(0) };
             }
         }
     }

@@ -119,6 +119,9 @@ impl Vcpu {
                 Ok(()) => return Ok(()),
                 Err(Fault::Exit) => return Err(self.take_exit()),
                 Err(Fault::Exception(second)) => {
+                    if second.vector == Vector::PF {
+                        self.system.cr2 = second.address;
+                    }
                     during = Some(next.vector).or(during);
                     let Some(combined) = combine(during, second) else {
                         self.activity.shut_down = true;

@@ -102,12 +102,18 @@ impl Vcpu {
     /// Pushes the frame, loads CS:RIP and the stack. On a fault nothing has changed.
     pub(crate) fn deliver(&mut self, bus: &mut dyn Bus, d: Delivery) -> Result<(), Fault> {
         self.activity.halted = false;
-        if !self.is_protected() {
-            return self.deliver_real(bus, &d);
-        }
-        if self.is_long_mode() {
-            return self.deliver_long(bus, &d);
-        }
+        let delivered = if !self.is_protected() {
+            self.deliver_real(bus, &d)
+        } else if self.is_long_mode() {
+            self.deliver_long(bus, &d)
+        } else {
+            self.deliver_protected(bus, &d)
+        };
+        self.settle();
+        delivered
+    }
+
+    fn deliver_protected(&mut self, bus: &mut dyn Bus, d: &Delivery) -> Result<(), Fault> {
         let offset = u32::from(d.vector.0) * 8;
         let idt_fault = |kind: fn(u32) -> Exception| -> Fault { kind(d.idt_error()).into() };
         if offset + 7 > u32::from(self.system.idtr.limit) {
@@ -131,9 +137,9 @@ impl Vcpu {
             return Err(idt_fault(Exception::NP));
         }
         if kind == system_type::TASK_GATE {
-            return self.interrupt_task(bus, gate.gate_selector(), &d);
+            return self.interrupt_task(bus, gate.gate_selector(), d);
         }
-        self.deliver_gate(bus, &d, gate, kind)
+        self.deliver_gate(bus, d, gate, kind)
     }
 
     fn deliver_real(&mut self, bus: &mut dyn Bus, d: &Delivery) -> Result<(), Fault> {

@@ -52,7 +52,8 @@ pub(crate) struct Translation {
     /// The leaf's D bit is set, so a write need not walk.
     pub(crate) dirty: bool,
     pub(crate) global: bool,
-    pub(crate) large: bool,
+    /// log2 of the page's size.
+    pub(crate) page_bits: u32,
 }
 
 /// One level of a walk: entry size, index position, where PS is allowed.
@@ -130,8 +131,7 @@ impl Vcpu {
                 writable: true,
                 dirty: true,
                 global: false,
-                large: false,
-            });
+                page_bits: 12 });
         }
         let wide = self.system.cr4 & Cr4::PAE.bits() != 0;
         let long = self.is_long_mode();
@@ -224,7 +224,7 @@ impl Vcpu {
             let global = value & entry::G != 0 && self.system.cr4 & Cr4::PGE.bits() != 0;
             let writable = self.check_rights(rights, 0, Access::Write, user).is_ok();
             let dirty = marked & entry::D != 0;
-            return Ok(Translation { physical, writable, dirty, global, large });
+            return Ok(Translation { physical, writable, dirty, global, page_bits: level.shift });
         }
         unreachable!("the last level is a leaf")
     }
@@ -285,7 +285,7 @@ impl Vcpu {
             writable = bus.memory().is_dirty(offset);
         }
         let bank = self.bank_of(user);
-        let fill = Fill { offset, writable, global: found.global, large: found.large };
+        let fill = Fill { offset, writable, global: found.global, page_bits: found.page_bits };
         self.tlb.fill(bank, linear, fill);
         Ok(physical)
     }

@@ -12,7 +12,9 @@ use crate::paging::Access;
 use crate::translate::exec_of;
 use crate::vcpu::{Mode, RIP, TraceClasses};
 use crate::{Bus, Event, Exit, Vcpu};
-use cutaway_isa::{Dr6, Instruction, Rflags, Vector, decode, disassemble};
+use cutaway_isa::{
+    DecodeError, Dr6, Instruction, MAX_LENGTH, Rflags, Vector, decode, disassemble,
+};
 use cutaway_memory::PageKind;
 
 /// How the outer loop goes on.
@@ -190,7 +192,7 @@ impl Vcpu {
         }
         Ok(match bus.memory().page(physical) {
             PageKind::Ram(page) | PageKind::Rom(page) => {
-                self.tlb.fill_fetch(user, linear, page, found.large);
+                self.tlb.fill_fetch(user, linear, page, found.page_bits);
                 Ok(page + (linear & 0xfff) as usize)
             }
             PageKind::Device => Err(physical),
@@ -426,14 +428,14 @@ impl Vcpu {
     /// Reads and decodes the instruction at RIP, which may lie across pages and in devices. An
     /// undecodable one comes back as the default instruction.
     fn fetch_instruction(&mut self, bus: &mut dyn Bus) -> Result<(Instruction, usize), Fault> {
-        let mut bytes = [0; 15];
+        let mut bytes = [0; MAX_LENGTH];
         let mut have = 0;
         loop {
             // Fetch up to a page end, decode, and go on only if bytes are missing.
             let offset = self.rip.wrapping_add(have as u64);
             let linear = self.fetch_address(offset)?;
             let room = (0x1000 - (linear & 0xfff)) as usize;
-            let count = room.min(15 - have).min(self.bytes_to_limit(offset));
+            let count = room.min(MAX_LENGTH - have).min(self.bytes_to_limit(offset));
             let part = &mut bytes[have..have + count];
             match self.fetch(bus, linear)? {
                 Ok(backing) => self.ram.read(backing, part),
@@ -450,10 +452,11 @@ impl Vcpu {
             have += count;
             match decode(self.mode.code_size(), &bytes[..have], 0) {
                 Ok(instruction) => return Ok((instruction, instruction.len())),
-                Err(cutaway_isa::DecodeError::NeedsMore) if have < 15 => {}
-                // Fifteen bytes and no end: too long is #GP(0).
-                Err(cutaway_isa::DecodeError::NeedsMore) => return Err(Exception::GP0.into()),
-                Err(cutaway_isa::DecodeError::Invalid) => return Ok((Instruction::default(), 1)),
+                Err(DecodeError::NeedsMore) if have < MAX_LENGTH => {}
+                Err(DecodeError::NeedsMore | DecodeError::TooLong) => {
+                    return Err(Exception::GP0.into());
+                }
+                Err(DecodeError::Invalid) => return Ok((Instruction::default(), 1)),
             }
         }
     }

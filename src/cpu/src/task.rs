@@ -246,9 +246,7 @@ impl Vcpu {
         Ok(())
     }
 
-    fn load_task_segments(&mut self, bus: &mut dyn Bus, image: &Image) -> Result<(), Fault> {
-        let cs = image.selectors[Seg::Cs as usize];
-        let cpl = (cs & 3) as u8;
+    fn task_code(&mut self, bus: &mut dyn Bus, cs: u16, cpl: u8) -> Result<Segment, Fault> {
         let mut found = self.descriptor(bus, cs, Exception::TS)?;
         let code = found.descriptor.segment(cs);
         let fits = if code.is_conforming() { code.dpl() <= cpl } else { code.dpl() == cpl };
@@ -259,10 +257,21 @@ impl Vcpu {
             return Err(Exception::NP(error_of(cs)).into());
         }
         self.mark_accessed(bus, &mut found)?;
-        self.system.segments[Seg::Cs as usize] = found.descriptor.segment(cs);
+        Ok(found.descriptor.segment(cs))
+    }
+
+    fn load_task_segments(&mut self, bus: &mut dyn Bus, image: &Image) -> Result<(), Fault> {
+        let cs = image.selectors[Seg::Cs as usize];
+        let cpl = (cs & 3) as u8;
+        // CS is judged first, but a good SS is loaded even beside a bad CS: the #TS handler, which
+        // runs in the new task, pushes on it.
         let ss = image.selectors[Seg::Ss as usize];
-        self.system.segments[Seg::Ss as usize] =
-            self.checked_stack_segment(bus, ss, cpl, Exception::TS)?;
+        let stack = self.checked_stack_segment(bus, ss, cpl, Exception::TS);
+        if let Ok(stack) = stack {
+            self.system.segments[Seg::Ss as usize] = stack;
+        }
+        self.system.segments[Seg::Cs as usize] = self.task_code(bus, cs, cpl)?;
+        stack?;
         self.settle();
         for seg in [Seg::Ds, Seg::Es, Seg::Fs, Seg::Gs] {
             self.load_data_segment(bus, seg, image.selectors[seg as usize]).map_err(as_ts)?;

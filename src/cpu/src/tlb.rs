@@ -43,13 +43,36 @@ struct FetchEntry {
 
 const FETCH_SIZE: usize = 256;
 
+/// Hashes of the large pages that translations came from, by page size: 2 MiB, 4 MiB, 1 GiB.
+#[derive(Default)]
+struct LargePages([[u64; 16]; 3]);
+
+impl LargePages {
+    const BITS: [u32; 3] = [21, 22, 30];
+
+    fn note(&mut self, linear: u64, page_bits: u32) {
+        if let Some(size) = Self::BITS.iter().position(|&bits| bits == page_bits) {
+            let (word, bit) = hash_bit(linear >> page_bits);
+            self.0[size][word] |= bit;
+        }
+    }
+
+    fn may_hold(&self, linear: u64) -> bool {
+        Self::BITS.iter().zip(&self.0).any(|(&bits, seen)| {
+            let (word, bit) = hash_bit(linear >> bits);
+            seen[word] & bit != 0
+        })
+    }
+}
+
 /// What a filled translation allows and where it came from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fill {
     pub(crate) offset: usize,
     pub(crate) writable: bool,
     pub(crate) global: bool,
-    pub(crate) large: bool,
+    /// log2 of the page's size.
+    pub(crate) page_bits: u32,
 }
 
 /// All translations.
@@ -60,8 +83,8 @@ pub(crate) struct Tlb {
     /// Entries filled at all.
     filled: Box<[u64; 4 * SIZE / 64]>,
     fetch: Box<[FetchEntry; 2 * FETCH_SIZE]>,
-    /// Hashes of 2 MiB regions with pieces of large pages in the TLB.
-    large: [u64; 16],
+    /// Pages larger than 4 KiB with pieces in the TLB.
+    large: LargePages,
     /// Hashes of pages that code was fetched from since `forget_fetches`.
     fetched: [u64; 16],
 }
@@ -83,7 +106,7 @@ impl Tlb {
             local: Box::new([0; 4 * SIZE / 64]),
             filled: Box::new([0; 4 * SIZE / 64]),
             fetch: Box::new([FetchEntry::default(); 2 * FETCH_SIZE]),
-            large: [0; 16],
+            large: LargePages::default(),
             fetched: [0; 16],
         }
     }
@@ -120,10 +143,7 @@ impl Tlb {
         self.filled[word] |= bit;
         self.local[word] =
             if fill.global { self.local[word] & !bit } else { self.local[word] | bit };
-        if fill.large {
-            let (word, bit) = hash_bit(linear >> 21);
-            self.large[word] |= bit;
-        }
+        self.large.note(linear, fill.page_bits);
     }
 
     pub(crate) fn fetch(&mut self, user: bool, linear: u64) -> Option<usize> {
@@ -132,15 +152,12 @@ impl Tlb {
         (entry.tag == (linear >> 12) + 1).then_some(entry.offset + (linear & 0xfff) as usize)
     }
 
-    pub(crate) fn fill_fetch(&mut self, user: bool, linear: u64, page_offset: usize, large: bool) {
+    pub(crate) fn fill_fetch(&mut self, user: bool, linear: u64, page_offset: usize, page_bits: u32) {
         let index = (linear >> 12) as usize & (FETCH_SIZE - 1) | (usize::from(user) * FETCH_SIZE);
         self.fetch[index] = FetchEntry { tag: (linear >> 12) + 1, offset: page_offset };
         let (word, bit) = hash_bit(linear >> 12);
         self.fetched[word] |= bit;
-        if large {
-            let (word, bit) = hash_bit(linear >> 21);
-            self.large[word] |= bit;
-        }
+        self.large.note(linear, page_bits);
     }
 
     /// Drops every translation.
@@ -148,7 +165,7 @@ impl Tlb {
         for word in 0..self.filled.len() {
             self.drop_entries(word, self.filled[word]);
         }
-        self.large = [0; 16];
+        self.large = LargePages::default();
         self.flush_fetch();
     }
 
@@ -180,8 +197,7 @@ impl Tlb {
 
     /// INVLPG. Returns whether code may have been fetched through the page.
     pub(crate) fn invalidate(&mut self, linear: u64) -> bool {
-        let (word, bit) = hash_bit(linear >> 21);
-        if self.large[word] & bit != 0 {
+        if self.large.may_hold(linear) {
             self.flush();
             return true;
         }
@@ -225,7 +241,7 @@ mod tests {
     use super::*;
 
     fn fill(offset: usize) -> Fill {
-        Fill { offset, writable: true, global: false, large: false }
+        Fill { offset, writable: true, global: false, page_bits: 12 }
     }
 
     #[test]
@@ -265,7 +281,7 @@ mod tests {
     #[test]
     fn invalidating_one_piece_of_a_large_page_drops_all() {
         let mut tlb = Tlb::new();
-        tlb.fill(Bank::Supervisor, 0x20_1000, Fill { large: true, ..fill(0x3000) });
+        tlb.fill(Bank::Supervisor, 0x20_1000, Fill { page_bits: 21, ..fill(0x3000) });
 
         tlb.invalidate(0x20_5000);
 

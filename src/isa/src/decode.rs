@@ -32,7 +32,12 @@ pub enum DecodeError {
     NeedsMore,
     /// No instruction: #UD.
     Invalid,
+    /// More than 15 bytes: #GP(0).
+    TooLong,
 }
+
+/// The most bytes that an instruction may have.
+pub const MAX_LENGTH: usize = 15;
 
 /// Decodes the first instruction of `bytes` as if it stood at `ip`.
 ///
@@ -43,8 +48,28 @@ pub fn decode(size: CodeSize, bytes: &[u8], ip: u64) -> Result<Instruction, Deco
     match decoder.last_error() {
         DecoderError::None => Ok(instruction),
         DecoderError::NoMoreBytes => Err(DecodeError::NeedsMore),
+        _ if is_too_long(size, bytes) => Err(DecodeError::TooLong),
         _ => Err(DecodeError::Invalid),
     }
+}
+
+/// Whether undecodable bytes are only so for having too many prefixes: with each prefix once, the
+/// first 15 bytes end in the middle of an instruction.
+fn is_too_long(size: CodeSize, bytes: &[u8]) -> bool {
+    const PREFIXES: [u8; 11] =
+        [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3];
+    let Some(bytes) = bytes.get(..MAX_LENGTH) else { return false };
+    let count = bytes.iter().take_while(|byte| PREFIXES.contains(byte)).count();
+    let mut once: Vec<u8> = Vec::with_capacity(MAX_LENGTH);
+    for &prefix in &bytes[..count] {
+        if !once.contains(&prefix) {
+            once.push(prefix);
+        }
+    }
+    once.extend(&bytes[count..]);
+    let mut decoder = Decoder::new(size.bits(), &once, DecoderOptions::AMD);
+    decoder.decode();
+    count == MAX_LENGTH || decoder.last_error() == DecoderError::NoMoreBytes
 }
 
 /// The instruction in NASM syntax.
@@ -59,4 +84,23 @@ pub fn disassemble(instruction: &Instruction) -> String {
     let mut text = String::new();
     formatter.format(instruction, &mut text);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fifteen_bytes_are_an_instruction_and_sixteen_are_not() {
+        let mut bytes = [0x2e; 15];
+        bytes[14] = 0x90;
+        assert_eq!(decode(CodeSize::Bits32, &bytes, 0).map(|i| i.len()), Ok(15));
+
+        let mut bytes = [0x2e; 16];
+        bytes[15] = 0x90;
+        assert_eq!(decode(CodeSize::Bits32, &bytes, 0), Err(DecodeError::TooLong));
+        assert_eq!(decode(CodeSize::Bits32, &[0x0f, 0x0b], 0).map(|i| i.len()), Ok(2));
+        assert_eq!(decode(CodeSize::Bits32, &[0x0f, 0xff], 0), Err(DecodeError::NeedsMore));
+        assert_eq!(decode(CodeSize::Bits64, &[0x06, 0, 0], 0), Err(DecodeError::Invalid));
+    }
 }
