@@ -270,6 +270,12 @@ impl Vcpu {
         }
     }
 
+    /// After a port access: time passes while the bus is busy.
+    pub(crate) fn after_port(&mut self, bus: &mut dyn Bus) {
+        self.skip_ticks(bus.port_wait());
+        self.after_device(bus);
+    }
+
     /// After anything that reached a device: pins, deadline and A20 may have changed.
     pub(crate) fn after_device(&mut self, bus: &mut dyn Bus) {
         self.look_at_pins(bus);

@@ -34,6 +34,11 @@ pub trait Bus {
     /// after each instruction that reached a device; a value in the past stops at once.
     fn stop_at(&self) -> u64;
 
+    /// Ticks that a port access takes beyond its instruction: the wait states of the bus.
+    fn port_wait(&self) -> u64 {
+        0
+    }
+
     /// An event of a class that [`crate::Vcpu::set_trace`] asked for.
     fn trace(&mut self, event: &Event) {
         let _ = event;
