@@ -10,9 +10,7 @@ use crate::float::x87_stack::Pops;
 use crate::meaning;
 use crate::paging::Access;
 use crate::state::Seg;
-use crate::target::{
-    Bin, Cmp, FloatResult, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step,
-};
+use crate::target::{Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step};
 use crate::vcpu::Mode;
 use crate::vector::Xmm;
 use crate::{Bus, Vcpu, values};
@@ -125,16 +123,10 @@ impl Exec<'_> {
         self.instruction.op_kind(n) == OpKind::Memory
     }
 
-    /// A floating-point result: exceptions to MXCSR, or #XM (#UD without OSXMMEXCPT).
-    fn finish_float(&mut self, (value, flags): FloatResult) -> Result<Xmm, Fault> {
-        let flags = u32::from(flags.bits());
-        self.cpu.mxcsr |= flags;
-        let unmasked = flags & !(self.cpu.mxcsr >> 7) & 0x3f;
-        if unmasked == 0 {
-            return Ok(value);
-        }
+    /// The fault of an unmasked floating-point exception: #XM, or #UD without OSXMMEXCPT.
+    fn simd_fault(&self) -> Fault {
         let enabled = self.cpu.system.cr4 & Cr4::OSXMMEXCPT.bits() != 0;
-        Err(if enabled { Exception::XM } else { Exception::UD }.into())
+        if enabled { Exception::XM } else { Exception::UD }.into()
     }
 
     /// #GP(0) or #UD unless the CPL is 0.
@@ -441,8 +433,7 @@ impl Target for Exec<'_> {
         match self.vector_place(n) {
             VectorPlace::Mmx(n) => self.cpu.x87.set_mmx(n, value.low()),
             VectorPlace::Xmm(n) => {
-                let old = self.cpu.xmm[n];
-                self.cpu.xmm[n] = values::merge_vector(old, size, value);
+                values::merge_vector(&mut self.cpu.xmm[n], size, value);
             }
             VectorPlace::Memory => {
                 let (w, value) = match size {
@@ -481,22 +472,33 @@ impl Target for Exec<'_> {
     fn float(
         &mut self,
         _: &'static str,
-        op: fn(Xmm, Xmm, u32) -> FloatResult,
+        op: FloatRule,
         a: &Xmm,
         b: &Xmm,
     ) -> Result<Xmm, Fault> {
-        let result = op(*a, *b, self.cpu.mxcsr);
-        self.finish_float(result)
+        op(*a, *b, &mut self.cpu.mxcsr).map_err(|_| self.simd_fault())
     }
     fn float_imm(
         &mut self,
         _: &'static str,
-        op: fn(Xmm, Xmm, u32, u8) -> FloatResult,
+        op: FloatImmRule,
         a: &Xmm,
         b: &Xmm,
     ) -> Result<Xmm, Fault> {
-        let result = op(*a, *b, self.cpu.mxcsr, self.instruction.immediate8());
-        self.finish_float(result)
+        let imm = self.instruction.immediate8();
+        op(*a, *b, imm, &mut self.cpu.mxcsr).map_err(|_| self.simd_fault())
+    }
+    fn mmx(&mut self, _: &'static str, op: fn(u64, u64) -> u64, a: &Xmm, b: &Xmm) -> Xmm {
+        Xmm::from_halves(op(a.low(), b.low()), 0)
+    }
+    fn begin_mmx(&mut self) -> Step<Self> {
+        if self.cpu.system.cr0 & Cr0::EM.bits() != 0 {
+            return Err(Exception::UD.into());
+        }
+        self.x87_ready()
+    }
+    fn end_mmx(&mut self) {
+        self.cpu.x87.enter_mmx();
     }
     fn vector_low(&mut self, w: Width, a: &Xmm) -> u64 {
         a.low() & w.mask()

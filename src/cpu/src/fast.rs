@@ -16,9 +16,7 @@ use crate::float::X87;
 use crate::float::x87_operand::Format;
 use crate::float::x87_stack::Pops;
 use crate::state::{Seg, gpr};
-use crate::target::{
-    Bin, Cmp, FloatResult, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step,
-};
+use crate::target::{Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step};
 use crate::tlb::Bank;
 use crate::values;
 use crate::vcpu::{Mode, RIP};
@@ -402,16 +400,6 @@ impl<A: Place, B: Place, M: Model> Fast<'_, A, B, M> {
     fn target(&self, w: Width) -> u64 {
         self.cpu.r[RIP].wrapping_add(self.op.imm) & w.mask()
     }
-
-    #[inline(always)]
-    fn finish_float(&mut self, (value, flags): FloatResult) -> Result<Xmm, Miss> {
-        let flags = u32::from(flags.bits());
-        if flags & !(self.cpu.mxcsr >> 7) & 0x3f != 0 {
-            return Err(Miss);
-        }
-        self.cpu.mxcsr |= flags;
-        Ok(value)
-    }
 }
 
 impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
@@ -664,7 +652,7 @@ impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
                     return Err(Miss);
                 }
                 let at = self.readable(linear, 16)?;
-                return Ok(Xmm::from_u128(self.cpu.ram.load::<u128>(at)));
+                return Ok(Xmm(self.cpu.ram.load::<[u8; 16]>(at)));
             }
         };
         Ok(Xmm::from_halves(self.read(n, w)?, 0))
@@ -674,7 +662,7 @@ impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
         if !Self::in_memory(n) {
             let register = if n == 0 { self.op.a } else { self.op.b };
             let slot = &mut self.cpu.xmm[usize::from(register & 15)];
-            *slot = values::merge_vector(*slot, size, value);
+            values::merge_vector(slot, size, value);
             return Ok(());
         }
         let w = match size {
@@ -687,7 +675,7 @@ impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
                     return Err(Miss);
                 }
                 let at = self.writable(linear, 16)?;
-                self.cpu.ram.store::<u128>(at, value.to_u128());
+                self.cpu.ram.store::<[u8; 16]>(at, value.0);
                 return Ok(());
             }
         };
@@ -715,23 +703,34 @@ impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
     fn float(
         &mut self,
         _: &'static str,
-        op: fn(Xmm, Xmm, u32) -> FloatResult,
+        op: FloatRule,
         a: &Xmm,
         b: &Xmm,
     ) -> Result<Xmm, Miss> {
-        let result = op(*a, *b, self.cpu.mxcsr);
-        self.finish_float(result)
+        // A fault sets flags here and once more in the complete interpreter: they are sticky.
+        op(*a, *b, &mut self.cpu.mxcsr).map_err(|_| Miss)
     }
     #[inline(always)]
     fn float_imm(
         &mut self,
         _: &'static str,
-        op: fn(Xmm, Xmm, u32, u8) -> FloatResult,
+        op: FloatImmRule,
         a: &Xmm,
         b: &Xmm,
     ) -> Result<Xmm, Miss> {
-        let result = op(*a, *b, self.cpu.mxcsr, self.op.imm as u8);
-        self.finish_float(result)
+        op(*a, *b, self.op.imm as u8, &mut self.cpu.mxcsr).map_err(|_| Miss)
+    }
+    #[inline(always)]
+    fn mmx(&mut self, _: &'static str, op: fn(u64, u64) -> u64, a: &Xmm, b: &Xmm) -> Xmm {
+        Xmm::from_halves(op(a.low(), b.low()), 0)
+    }
+    #[inline(always)]
+    fn begin_mmx(&mut self) -> Step<Self> {
+        self.x87_ready()
+    }
+    #[inline(always)]
+    fn end_mmx(&mut self) {
+        self.cpu.x87.enter_mmx();
     }
     #[inline(always)]
     fn vector_low(&mut self, w: Width, a: &Xmm) -> u64 {

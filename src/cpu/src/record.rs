@@ -10,7 +10,7 @@ use crate::float::x87_operand::Format;
 use crate::float::x87_stack::Pops;
 use crate::state::Seg;
 use crate::target::{
-    Bin, Cmp, FloatResult, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step,
+    Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step,
 };
 use crate::vector::Xmm;
 use cutaway_isa::{Instruction, OpKind, Register, Width};
@@ -424,7 +424,7 @@ impl Target for Record {
     fn float(
         &mut self,
         name: &'static str,
-        _: fn(Xmm, Xmm, u32) -> FloatResult,
+        _: FloatRule,
         a: &String,
         b: &String,
     ) -> Result<String, Infallible> {
@@ -434,13 +434,30 @@ impl Target for Record {
     fn float_imm(
         &mut self,
         name: &'static str,
-        _: fn(Xmm, Xmm, u32, u8) -> FloatResult,
+        _: FloatImmRule,
         a: &String,
         b: &String,
     ) -> Result<String, Infallible> {
         self.may_fault();
         let imm = self.instruction.immediate8();
         Ok(self.temporary(format!("{name}({a}, {b}, {imm:#x}, mxcsr), or #XM")))
+    }
+    fn mmx(
+        &mut self,
+        name: &'static str,
+        _: fn(u64, u64) -> u64,
+        a: &String,
+        b: &String,
+    ) -> String {
+        self.temporary(format!("{name}({a}, {b})"))
+    }
+    fn begin_mmx(&mut self) -> Step<Self> {
+        self.may_fault();
+        self.lines.push("#UD, #NM or #MF unless MMX can be used".to_owned());
+        Ok(())
+    }
+    fn end_mmx(&mut self) {
+        self.effect("x87: TOP := 0, all registers in use".to_owned());
     }
     fn vector_low(&mut self, w: Width, a: &String) -> String {
         self.temporary(format!("low {} bits of {a}", w.bits()))

@@ -75,6 +75,16 @@ pub(crate) fn to_register<I: Meaning>(s: Shape) -> Option<Handler> {
     })
 }
 
+/// As [`to_register`], but only the commonest forms: what is seldom hot.
+pub(crate) fn sparing<I: Meaning>(s: Shape) -> Option<Handler> {
+    Some(match (s.a, s.b) {
+        (Kind::Reg, Kind::Reg) => straight::<I, Reg, Reg, Long>,
+        (Kind::Reg, Kind::Base64) => straight::<I, Reg, Base64, Long>,
+        (Kind::Reg, Kind::Index64) => straight::<I, Reg, Index64, Long>,
+        _ => return None,
+    })
+}
+
 /// A move between a register and a register or memory, in either direction.
 pub(crate) fn transfer<I: Meaning>(s: Shape) -> Option<Handler> {
     Some(match (s.a, s.b) {

@@ -12,7 +12,7 @@
 use crate::flags::{Cc, Flags};
 use crate::float::x87_operand::Format;
 use crate::float::x87_stack::Pops;
-use crate::float::{FloatFlags, X87};
+use crate::float::{Mxcsr, SimdException, X87};
 use crate::state::Seg;
 use crate::vector::Xmm;
 use cutaway_isa::{Rflags, Width};
@@ -74,8 +74,10 @@ pub(crate) enum VectorSize {
     XmmAligned,
 }
 
-/// Result of a floating-point operation and the exceptions it met (MXCSR bits 5:0).
-pub(crate) type FloatResult = (Xmm, FloatFlags);
+/// A floating-point operation on two vectors. It accumulates its exceptions in MXCSR.
+pub(crate) type FloatRule = fn(Xmm, Xmm, &mut Mxcsr) -> Result<Xmm, SimdException>;
+/// A floating-point operation on two vectors and the immediate byte.
+pub(crate) type FloatImmRule = fn(Xmm, Xmm, u8, &mut Mxcsr) -> Result<Xmm, SimdException>;
 /// A pure rule: width, two operands, RFLAGS in; value and RFLAGS out.
 pub(crate) type Rule = fn(Width, u64, u64, Rflags) -> (u64, Rflags);
 
@@ -256,7 +258,7 @@ pub(crate) trait Target: Sized {
     fn float(
         &mut self,
         name: &'static str,
-        op: fn(Xmm, Xmm, u32) -> FloatResult,
+        op: FloatRule,
         a: &Self::Vector,
         b: &Self::Vector,
     ) -> Result<Self::Vector, Self::Fault>;
@@ -264,10 +266,23 @@ pub(crate) trait Target: Sized {
     fn float_imm(
         &mut self,
         name: &'static str,
-        op: fn(Xmm, Xmm, u32, u8) -> FloatResult,
+        op: FloatImmRule,
         a: &Self::Vector,
         b: &Self::Vector,
     ) -> Result<Self::Vector, Self::Fault>;
+    /// A pure operation on two MMX registers: the low halves of vectors.
+    fn mmx(
+        &mut self,
+        name: &'static str,
+        op: fn(u64, u64) -> u64,
+        a: &Self::Vector,
+        b: &Self::Vector,
+    ) -> Self::Vector;
+    /// What comes before an MMX instruction: #UD with CR0.EM, #NM with CR0.TS, #MF for an x87
+    /// exception that waits.
+    fn begin_mmx(&mut self) -> Step<Self>;
+    /// What comes after an MMX instruction: TOP becomes 0, all x87 registers are in use.
+    fn end_mmx(&mut self);
     /// The low `w` bits of a vector as an integer.
     fn vector_low(&mut self, w: Width, a: &Self::Vector) -> Self::Value;
     /// An integer as a vector, zero above.

@@ -9,7 +9,7 @@ use crate::block::{BLOCK_MAX, Cold};
 use crate::exception::{Exception, Fault};
 use crate::exec::{Exec, ExecFn, gpr_place, seg_of};
 use crate::fast::{Op, fall, slow};
-use crate::meaning::{is_x87, memory_modrm};
+use crate::meaning::{is_x87, memory_modrm, needs_sse, sse_unavailable};
 use crate::shapes::{Addressing, Kind, Shape};
 use crate::state::Seg;
 use crate::table::{self, Row};
@@ -30,6 +30,9 @@ fn missing(e: &mut Exec<'_>) -> Result<(), Fault> {
 pub(crate) fn exec_of(cpu: &Vcpu, instruction: &Instruction) -> ExecFn {
     if instruction.code() == Code::INVALID || !cpu.model.has_instruction(instruction) {
         return undefined;
+    }
+    if needs_sse(instruction) && !cpu.mode.contains(Mode::SSE) {
+        return sse_unavailable;
     }
     table::row(instruction.code()).map_or(missing as ExecFn, |row| row.exec)
 }
@@ -252,9 +255,7 @@ fn operand_address_width(i: &Instruction) -> Width {
 impl Vcpu {
     /// Whether mode bits let a fast handler run it: x87, MMX and SSE may fault.
     fn mode_allows(&self, i: &Instruction) -> bool {
-        let vector = (0..i.op_count())
-            .any(|n| i.op_kind(n) == OpKind::Register && i.op_register(n).is_xmm());
-        !vector || self.mode.contains(Mode::SSE)
+        !needs_sse(i) || self.mode.contains(Mode::SSE)
     }
 
     /// The block at RIP, decoded if need be. `Ok(None)` where no block can be: code outside

@@ -98,16 +98,14 @@ pub(crate) fn divide(
     fits.then_some((quotient as u64, remainder as u64))
 }
 
-/// What a vector write leaves in a register.
+/// Writes the low `size` bytes of a register; the rest stays.
 #[inline(always)]
-pub(crate) fn merge_vector(old: Xmm, size: VectorSize, value: Xmm) -> Xmm {
+pub(crate) fn merge_vector(register: &mut Xmm, size: VectorSize, value: Xmm) {
     match size {
-        VectorSize::Xmm | VectorSize::XmmAligned => value,
-        VectorSize::Qword => Xmm::from_halves(value.low(), old.high()),
-        VectorSize::Dword => old.with_low_dword(value.low() as u32),
-        VectorSize::Word => {
-            Xmm::from_halves(old.low() & !0xffff | value.low() & 0xffff, old.high())
-        }
+        VectorSize::Xmm | VectorSize::XmmAligned => *register = value,
+        VectorSize::Qword => register.0[..8].copy_from_slice(&value.0[..8]),
+        VectorSize::Dword => register.0[..4].copy_from_slice(&value.0[..4]),
+        VectorSize::Word => register.0[..2].copy_from_slice(&value.0[..2]),
     }
 }
 

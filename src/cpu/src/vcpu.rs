@@ -4,7 +4,7 @@ use crate::block::Blocks;
 use crate::exception::{Exception, Fault};
 use crate::fast::{Op, Stop};
 use crate::flags::Lazy;
-use crate::float::X87;
+use crate::float::{Mxcsr, X87};
 use crate::model::CpuModel;
 use crate::state::{Activity, CpuState, Seg, System};
 use crate::tlb::{Bank, Tlb};
@@ -53,7 +53,7 @@ pub struct Vcpu {
     /// The operation that stopped the chain.
     pub(crate) at: *const Op,
     pub(crate) xmm: [Xmm; 16],
-    pub(crate) mxcsr: u32,
+    pub(crate) mxcsr: Mxcsr,
 
     /// Offset of the next instruction; valid between blocks.
     pub(crate) rip: u64,
@@ -146,7 +146,7 @@ impl Vcpu {
             stop: Stop::Slow,
             at: std::ptr::null(),
             xmm: [Xmm::ZERO; 16],
-            mxcsr: 0,
+            mxcsr: Mxcsr::RESET,
             rip: 0,
             ticks: 0,
             skipped: 0,
@@ -189,7 +189,7 @@ impl Vcpu {
             system: self.system.clone(),
             x87: self.x87.clone(),
             xmm: self.xmm,
-            mxcsr: self.mxcsr,
+            mxcsr: self.mxcsr.bits(),
             activity: self.activity,
             ticks: self.ticks,
             skipped: self.skipped,
@@ -205,7 +205,7 @@ impl Vcpu {
         self.system = state.system.clone();
         self.x87 = state.x87.clone();
         self.xmm = state.xmm;
-        self.mxcsr = state.mxcsr;
+        self.mxcsr = Mxcsr::from_bits_truncate(state.mxcsr);
         self.activity = state.activity;
         self.ticks = state.ticks;
         self.skipped = state.skipped;

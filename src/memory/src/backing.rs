@@ -38,12 +38,14 @@ mod private {
     impl Sealed for u32 {}
     impl Sealed for u64 {}
     impl Sealed for u128 {}
+    impl Sealed for [u8; 16] {}
 }
 impl Scalar for u8 {}
 impl Scalar for u16 {}
 impl Scalar for u32 {}
 impl Scalar for u64 {}
 impl Scalar for u128 {}
+impl Scalar for [u8; 16] {}
 
 /// Bytes of the largest [`Scalar`].
 const SCALAR_MAX: usize = size_of::<u128>();

@@ -11,12 +11,14 @@ mod logic;
 mod mul_div;
 mod shift;
 mod stack;
+mod sse;
 mod string;
 mod syscall;
 mod system;
 mod transfer;
 mod x87;
 
+pub(crate) use sse::{needs_sse, sse_unavailable};
 pub(crate) use x87::{is_x87, memory_modrm, st_number};
 
 use crate::table::Row;
@@ -40,4 +42,5 @@ pub(crate) const GROUPS: &[fn(Code) -> Option<Row>] = &[
     syscall::row,
     system::row,
     x87::row,
+    sse::row,
 ];

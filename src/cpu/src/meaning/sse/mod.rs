@@ -1,0 +1,98 @@
+//! MMX, SSE, SSE2, SSE3, SSSE3, SSE4.1 and SSE4.2 in their legacy encodings.
+//!
+//! Source: Intel SDM vol. 2, the page of each mnemonic; vol. 2A table 2-18 and its neighbours for
+//! exception classes; vol. 3A §12 and §13, "Intel MMX Technology System Programming" and "System
+//! Programming for Instruction Set Extensions and Processor Extended States".
+//!
+//! What the operations compute is in `vector/` and `float/`; here is where their operands come
+//! from. Instructions with an XMM operand and LDMXCSR and STMXCSR run only where CR0 and CR4
+//! allow it ([`needs_sse`], asked while decoding); MMX instructions ask themselves.
+
+mod arith;
+mod convert;
+mod mmx;
+mod moves;
+mod packed;
+mod shuffle;
+mod state;
+mod text;
+
+use crate::exception::{Exception, Fault};
+use crate::exec::Exec;
+use crate::table::Row;
+use crate::target::{FloatRule, Step, Target, VectorSize};
+use crate::vector::Xmm;
+use cutaway_isa::{Code, Cr0, Cr4, Instruction, OpKind};
+
+/// The row of an instruction code, if it belongs to one of these files.
+pub(crate) fn row(code: Code) -> Option<Row> {
+    let groups: [fn(Code) -> Option<Row>; 8] = [
+        moves::row,
+        arith::row,
+        convert::row,
+        packed::row,
+        shuffle::row,
+        mmx::row,
+        text::row,
+        state::row,
+    ];
+    groups.iter().find_map(|group| group(code))
+}
+
+/// Whether the instruction needs SSE to be enabled: CR0.EM and CR0.TS clear, CR4.OSFXSR set.
+pub(crate) fn needs_sse(i: &Instruction) -> bool {
+    matches!(i.code(), Code::Ldmxcsr_m32 | Code::Stmxcsr_m32)
+        || (0..i.op_count()).any(|n| i.op_kind(n) == OpKind::Register && i.op_register(n).is_xmm())
+}
+
+/// What runs in place of an instruction that needs SSE where it is not enabled.
+pub(crate) fn sse_unavailable(e: &mut Exec<'_>) -> Result<(), Fault> {
+    let emulated = e.cpu.system.cr0 & Cr0::EM.bits() != 0;
+    let enabled = e.cpu.system.cr4 & Cr4::OSFXSR.bits() != 0;
+    Err(if emulated || !enabled { Exception::UD } else { Exception::NM }.into())
+}
+
+/// dst := op(dst, src), on whole registers; a memory operand must be aligned.
+#[inline(always)]
+fn packed<T: Target>(t: &mut T, name: &'static str, op: fn(Xmm, Xmm) -> Xmm) -> Step<T> {
+    let a = t.read_vector(0, VectorSize::Xmm)?;
+    let b = t.read_vector(1, VectorSize::XmmAligned)?;
+    let result = t.vector(name, op, &a, &b);
+    t.write_vector(0, VectorSize::Xmm, result)
+}
+
+/// dst := op(dst, src, imm), on whole registers; a memory operand must be aligned.
+#[inline(always)]
+fn packed_imm<T: Target>(t: &mut T, name: &'static str, op: fn(Xmm, Xmm, u8) -> Xmm) -> Step<T> {
+    let a = t.read_vector(0, VectorSize::Xmm)?;
+    let b = t.read_vector(1, VectorSize::XmmAligned)?;
+    let result = t.vector_imm(name, op, &a, &b);
+    t.write_vector(0, VectorSize::Xmm, result)
+}
+
+/// dst := op(src), the destination's old value aside; the source has `from` bytes.
+#[inline(always)]
+fn of_source<T: Target>(
+    t: &mut T,
+    from: VectorSize,
+    name: &'static str,
+    op: fn(Xmm, Xmm) -> Xmm,
+) -> Step<T> {
+    let b = t.read_vector(1, from)?;
+    let result = t.vector(name, op, &b, &b);
+    t.write_vector(0, VectorSize::Xmm, result)
+}
+
+/// dst := op(dst, src) under MXCSR. `from` bytes are read and `to` bytes written.
+#[inline(always)]
+fn float<T: Target>(
+    t: &mut T,
+    (from, to): (VectorSize, VectorSize),
+    name: &'static str,
+    op: FloatRule,
+) -> Step<T> {
+    let a = t.read_vector(0, VectorSize::Xmm)?;
+    let b = t.read_vector(1, from)?;
+    let result = t.float(name, op, &a, &b)?;
+    t.write_vector(0, to, result)
+}

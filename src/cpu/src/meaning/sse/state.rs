@@ -1,0 +1,280 @@
+//! LDMXCSR, STMXCSR, FXSAVE, FXRSTOR, XSAVE, XRSTOR, XGETBV, XSETBV.
+//!
+//! Source: Intel SDM vol. 1 §10.5, "FXSAVE and FXRSTOR Instructions", §13, "Managing State Using
+//! the XSAVE Feature Set"; vol. 2, the page of each mnemonic.
+//!
+//! XSAVE knows x87 (bit 0 of XCR0) and SSE (bit 1). Both always count as in use (XINUSE), which
+//! the manual allows. Not modelled: the compacted format, the fast FXSAVE of AMD (EFER.FFXSR).
+
+use crate::exception::{Exception, Fault};
+use crate::exec::Exec;
+use crate::float::{FxsavePointers, Mxcsr, X87};
+use crate::paging::Access;
+use crate::state::gpr;
+use crate::table::rows;
+use crate::target::Target;
+use crate::vector::Xmm;
+use cutaway_isa::Width::{Byte, Dword, Qword};
+use cutaway_isa::{Cr0, Cr4};
+
+type Done = Result<(), Fault>;
+
+/// Bytes of the legacy region: what FXSAVE writes.
+const LEGACY: usize = 512;
+/// Where MXCSR lies in it; MXCSR_MASK follows.
+const MXCSR: usize = 24;
+/// Where ST(0) lies in it.
+const ST0: usize = 32;
+/// Where XMM0 lies in it.
+const XMM0: usize = 160;
+/// Bytes of the XSAVE header behind the legacy region: XSTATE_BV, XCOMP_BV, reserved.
+const HEADER: usize = 64;
+
+/// Bits of XCR0 and XSTATE_BV.
+const STATE_X87: u64 = 1 << 0;
+const STATE_SSE: u64 = 1 << 1;
+
+impl Exec<'_> {
+    /// XMM registers that instructions can name in this mode.
+    fn xmm_count(&self) -> usize {
+        if self.cpu.is_64_bit() { 16 } else { 8 }
+    }
+
+    /// #UD unless CR4.OSXSAVE is set.
+    fn require_osxsave(&self) -> Done {
+        let enabled = self.cpu.system.cr4 & Cr4::OSXSAVE.bits() != 0;
+        if enabled { Ok(()) } else { Err(Exception::UD.into()) }
+    }
+
+    /// The linear address of an area that must be aligned.
+    fn area(&mut self, size: usize, align: u64, access: Access) -> Result<u64, Fault> {
+        let linear = self.operand_linear(size as u64, access)?;
+        if linear % align != 0 {
+            return Err(Exception::GP0.into());
+        }
+        let user = self.cpu.is_user();
+        self.cpu.probe_linear(self.bus, linear, size as u64, access, user)?;
+        Ok(linear)
+    }
+
+    /// Reads an area of whole qwords.
+    fn read_area(&mut self, linear: u64, bytes: &mut [u8]) -> Done {
+        let user = self.cpu.is_user();
+        for (i, chunk) in bytes.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            let at = self.cpu.wrap(linear.wrapping_add(8 * i as u64));
+            *chunk = self.cpu.read_linear(self.bus, at, Qword, user)?.to_le_bytes();
+        }
+        Ok(())
+    }
+
+    /// Writes an area of whole qwords, which [`Exec::area`] has probed.
+    fn write_area(&mut self, linear: u64, bytes: &[u8]) -> Done {
+        let user = self.cpu.is_user();
+        for (i, chunk) in bytes.as_chunks::<8>().0.iter().enumerate() {
+            let at = self.cpu.wrap(linear.wrapping_add(8 * i as u64));
+            self.cpu.write_linear(self.bus, at, Qword, u64::from_le_bytes(*chunk), user)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the x87 part of the legacy region.
+    fn save_x87(&mut self, linear: u64, pointers: FxsavePointers) -> Done {
+        let mut image = [0; LEGACY];
+        self.cpu.x87.write_fxsave(&mut image, pointers);
+        self.write_area(linear, &image[..MXCSR])?;
+        self.write_area(linear.wrapping_add(ST0 as u64), &image[ST0..XMM0])
+    }
+
+    /// Writes MXCSR and MXCSR_MASK of the legacy region.
+    fn save_mxcsr(&mut self, linear: u64) -> Done {
+        let both = u64::from(Mxcsr::WRITABLE) << 32 | u64::from(self.cpu.mxcsr.bits());
+        self.write_area(linear.wrapping_add(MXCSR as u64), &both.to_le_bytes())
+    }
+
+    /// Writes the XMM registers of the legacy region.
+    fn save_xmm(&mut self, linear: u64) -> Done {
+        for n in 0..self.xmm_count() {
+            let at = linear.wrapping_add((XMM0 + 16 * n) as u64);
+            let bytes = self.cpu.xmm[n].0;
+            self.write_area(at, &bytes)?;
+        }
+        Ok(())
+    }
+
+    fn load_xmm(&mut self, image: &[u8]) {
+        let count = self.xmm_count();
+        let registers = image[XMM0..].as_chunks::<16>().0;
+        for (register, bytes) in self.cpu.xmm[..count].iter_mut().zip(registers) {
+            *register = Xmm(*bytes);
+        }
+    }
+
+    fn fxsave_available(&self) -> Done {
+        let blocked = Cr0::EM.union(Cr0::TS).bits();
+        if self.cpu.system.cr0 & blocked != 0 { Err(Exception::NM.into()) } else { Ok(()) }
+    }
+
+    fn has_xmm(&self) -> bool {
+        self.cpu.system.cr4 & Cr4::OSFXSR.bits() != 0
+    }
+
+    /// What XSAVE and XRSTOR need, and the components asked for: XCR0 AND EDX:EAX.
+    fn xsave_components(&mut self) -> Result<u64, Fault> {
+        self.require_osxsave()?;
+        if self.cpu.system.cr0 & Cr0::TS.bits() != 0 {
+            return Err(Exception::NM.into());
+        }
+        let mask = self.gpr(gpr::RDX, Dword) << 32 | self.gpr(gpr::RAX, Dword);
+        Ok(mask & self.cpu.system.xcr0)
+    }
+}
+
+/// MXCSR in an image; #GP(0) for reserved bits.
+fn mxcsr_of(image: &[u8]) -> Result<Mxcsr, Fault> {
+    let bytes = image[MXCSR..].first_chunk().expect("the image is longer");
+    checked_mxcsr(u32::from_le_bytes(*bytes))
+}
+
+fn checked_mxcsr(value: u32) -> Result<Mxcsr, Fault> {
+    Mxcsr::from_bits(value).ok_or(Exception::GP0.into())
+}
+
+/// LDMXCSR: reserved bits are #GP(0).
+fn ldmxcsr(e: &mut Exec<'_>) -> Done {
+    let value = e.read(0, Dword)?;
+    e.cpu.mxcsr = checked_mxcsr(value as u32)?;
+    Ok(())
+}
+
+/// STMXCSR.
+fn stmxcsr(e: &mut Exec<'_>) -> Done {
+    let value = e.cpu.mxcsr.bits();
+    e.write(0, Dword, value.into())
+}
+
+/// FXSAVE: x87 and, with CR4.OSFXSR, MXCSR and the XMM registers, to 512 bytes. Reserved bytes,
+/// and those of registers that the mode cannot name, stay.
+fn fxsave(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
+    e.fxsave_available()?;
+    let linear = e.area(LEGACY, 16, Access::Write)?;
+    e.save_x87(linear, pointers)?;
+    if e.has_xmm() {
+        e.save_mxcsr(linear)?;
+        e.save_xmm(linear)?;
+    }
+    Ok(())
+}
+
+/// FXRSTOR: the reverse.
+fn fxrstor(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
+    e.fxsave_available()?;
+    let linear = e.area(LEGACY, 16, Access::Read)?;
+    let mut image = [0; LEGACY];
+    e.read_area(linear, &mut image)?;
+    if e.has_xmm() {
+        e.cpu.mxcsr = mxcsr_of(&image)?;
+        e.load_xmm(&image);
+    }
+    e.cpu.x87.read_fxsave(&image, pointers);
+    Ok(())
+}
+
+/// XSAVE: the components asked for; XSTATE_BV gets their bits.
+fn xsave(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
+    let components = e.xsave_components()?;
+    let linear = e.area(LEGACY + HEADER, 64, Access::Write)?;
+    let header = linear.wrapping_add(LEGACY as u64);
+    let mut xstate_bv = [0; 8];
+    e.read_area(header, &mut xstate_bv)?;
+
+    if components & STATE_X87 != 0 {
+        e.save_x87(linear, pointers)?;
+    }
+    if components & STATE_SSE != 0 {
+        e.save_mxcsr(linear)?;
+        e.save_xmm(linear)?;
+    }
+    let present = u64::from_le_bytes(xstate_bv) | components;
+    e.write_area(header, &present.to_le_bytes())
+}
+
+/// XRSTOR: of the components asked for, those that XSTATE_BV has are loaded and the others
+/// initialised. MXCSR is loaded in either case.
+fn xrstor(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
+    let components = e.xsave_components()?;
+    let linear = e.area(LEGACY + HEADER, 64, Access::Read)?;
+    let mut image = [0; LEGACY + HEADER];
+    e.read_area(linear, &mut image)?;
+    let header = &image[LEGACY..];
+    let present = u64::from_le_bytes(*header.first_chunk().expect("the header is longer"));
+    let reserved = &header[8..24];
+    if present & !e.cpu.system.xcr0 != 0 || reserved.iter().any(|&byte| byte != 0) {
+        return Err(Exception::GP0.into());
+    }
+
+    if components & STATE_SSE != 0 {
+        e.cpu.mxcsr = mxcsr_of(&image)?;
+        if present & STATE_SSE != 0 {
+            e.load_xmm(&image);
+        } else {
+            let count = e.xmm_count();
+            e.cpu.xmm[..count].fill(Xmm::ZERO);
+        }
+    }
+    if components & STATE_X87 != 0 {
+        let legacy = image.first_chunk().expect("the image is longer");
+        if present & STATE_X87 != 0 {
+            e.cpu.x87.read_fxsave(legacy, pointers);
+        } else {
+            e.cpu.x87 = X87::new();
+            e.cpu.x87.initialize();
+        }
+    }
+    Ok(())
+}
+
+/// XGETBV: XCR0 to EDX:EAX.
+fn xgetbv(e: &mut Exec<'_>) -> Done {
+    e.require_osxsave()?;
+    if e.gpr(gpr::RCX, Dword) != 0 {
+        return Err(Exception::GP0.into());
+    }
+    let xcr0 = e.cpu.system.xcr0;
+    e.set_gpr(gpr::RAX, Dword, xcr0 & 0xffff_ffff);
+    e.set_gpr(gpr::RDX, Dword, xcr0 >> 32);
+    Ok(())
+}
+
+/// XSETBV: EDX:EAX to XCR0. x87 cannot be turned off, and only x87 and SSE are there.
+fn xsetbv(e: &mut Exec<'_>) -> Done {
+    e.require_osxsave()?;
+    e.require_cpl0()?;
+    let value = e.gpr(gpr::RDX, Dword) << 32 | e.gpr(gpr::RAX, Dword);
+    let known = STATE_X87 | STATE_SSE;
+    if e.gpr(gpr::RCX, Dword) != 0 || value & STATE_X87 == 0 || value & !known != 0 {
+        return Err(Exception::GP0.into());
+    }
+    e.cpu.system.xcr0 = value;
+    Ok(())
+}
+
+/// CLFLUSH: no cache, but the address must be readable.
+fn clflush(e: &mut Exec<'_>) -> Done {
+    e.read(0, Byte).map(drop)
+}
+
+rows! {
+    exec Ldmxcsr_m32 => ldmxcsr;
+    exec Stmxcsr_m32 => stmxcsr;
+    exec Fxsave_m512byte => |e| fxsave(e, FxsavePointers::Selectors);
+    exec Fxsave64_m512byte => |e| fxsave(e, FxsavePointers::Wide);
+    exec Fxrstor_m512byte => |e| fxrstor(e, FxsavePointers::Selectors);
+    exec Fxrstor64_m512byte => |e| fxrstor(e, FxsavePointers::Wide);
+    exec Xsave_mem => |e| xsave(e, FxsavePointers::Selectors);
+    exec Xsave64_mem => |e| xsave(e, FxsavePointers::Wide);
+    exec Xrstor_mem => |e| xrstor(e, FxsavePointers::Selectors);
+    exec Xrstor64_mem => |e| xrstor(e, FxsavePointers::Wide);
+    exec Xgetbv => xgetbv;
+    exec Xsetbv => xsetbv;
+    exec Clflush_m8 => clflush;
+}
