@@ -62,14 +62,8 @@ test_uart:
 
 ; --- interrupt controllers ---------------------------------------------------------------------
 
+; A PIC takes nothing before its initialization words, so these come before the test.
 init_pic:
-        mov     dx, PIC1_DATA
-        call    test_pic
-        jc      .bad
-        mov     dx, PIC2_DATA
-        call    test_pic
-        jc      .bad
-
         mov     al, ICW1_INIT | ICW1_ICW4
         out     PIC1_COMMAND, al
         out     PIC2_COMMAND, al
@@ -84,10 +78,15 @@ init_pic:
         mov     al, ICW4_8086
         out     PIC1_DATA, al
         out     PIC2_DATA, al
+
+        mov     dx, PIC2_DATA
+        call    test_pic                ; leaves all masked, as it is to be
+        jc      .bad
+        mov     dx, PIC1_DATA
+        call    test_pic
+        jc      .bad
         mov     al, ~(1 << IRQ_TIMER | 1 << IRQ_KEYBOARD | 1 << IRQ_CASCADE | 1 << IRQ_COM1) & 0xff
         out     PIC1_DATA, al
-        mov     al, ALL_MASKED
-        out     PIC2_DATA, al
         clc
 .bad:
         ret
