@@ -27,6 +27,7 @@ trap 'exit 1' INT TERM
 start() {
     rm -f "$dir/in" "$dir/out"
     mkfifo "$dir/in"
+    : >"$dir/out"
     "$qemu" -display none -serial stdio -no-reboot "$@" <"$dir/in" >"$dir/out" 2>"$dir/err" &
     machine=$!
     exec 3>"$dir/in"
