@@ -7,7 +7,7 @@
 use std::io::IsTerminal;
 use std::sync::Once;
 
-use crate::inbox::{Inbox, Notice};
+use crate::inbox::Inbox;
 
 /// Raw mode while it lives.
 #[derive(Debug)]
@@ -65,6 +65,7 @@ fn restore_on_panic() {
 /// all.
 #[cfg(unix)]
 pub fn watch_signals(inbox: &Inbox) -> std::io::Result<()> {
+    use crate::inbox::Notice;
     use signal_hook::consts::signal::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     use std::time::Duration;
 
