@@ -1,0 +1,189 @@
+//! The command line. Options have the names that QEMU's users know, with one or two dashes.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use cutaway::host::Target;
+
+use crate::exit::CODES;
+use crate::quantity::{RtcStart, parse_memory, parse_rtc};
+
+/// Options of QEMU that take one dash there; here two are the rule and one is understood.
+const ONE_DASH: &[&str] = &[
+    "-append",
+    "-bios",
+    "-cpu",
+    "-debugcon",
+    "-initrd",
+    "-kernel",
+    "-no-reboot",
+    "-rom",
+    "-rtc",
+    "-serial",
+];
+
+const EXAMPLES: &str = "\
+Examples:
+  cutaway
+      the built-in teaching kernel; type help at its prompt
+  cutaway run --kernel vmlinuz --initrd initrd.gz --append 'console=ttyS0 rdinit=/bin/sh'
+      a Linux kernel to a shell on the serial console
+  cutaway run --rom test.bin --serial file:out.txt --fast --stats
+      a ROM from the reset vector, its output in a file, as fast as it goes
+  cutaway run --kernel vmlinuz -d int,io -D run.log --max-instructions 1000000
+      the first million instructions, with a log of interrupts and ports
+
+Keys while a guest has the terminal:
+  Ctrl-A X leaves, Ctrl-A H helps, Ctrl-A A sends Ctrl-A
+
+";
+
+/// An x86 PC in software that can be seen into.
+///
+/// Without a command it boots the built-in teaching kernel.
+#[derive(Debug, Parser)]
+#[command(name = "cutaway", version, after_help = after_help())]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Boot a guest: a kernel, a ROM, or the built-in teaching kernel.
+    #[command(after_help = after_help())]
+    Run(Box<RunArgs>),
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RunArgs {
+    /// Guest memory: 64M, 2G; a plain number is MiB
+    #[arg(short, long, value_name = "SIZE", default_value = "1G", value_parser = parse_memory)]
+    pub(crate) memory: u64,
+
+    /// Kernel to boot: a Linux bzImage, or an ELF file with a multiboot header
+    #[arg(long, value_name = "FILE", conflicts_with = "rom")]
+    pub(crate) kernel: Option<PathBuf>,
+
+    /// Initial RAM disk for the kernel
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    pub(crate) initrd: Option<PathBuf>,
+
+    /// Command line of the kernel
+    #[arg(long, value_name = "TEXT", requires = "kernel", allow_hyphen_values = true)]
+    pub(crate) append: Option<String>,
+
+    /// Flat ROM image that ends at the reset vector
+    #[arg(long, alias = "bios", value_name = "FILE")]
+    pub(crate) rom: Option<PathBuf>,
+
+    /// CPU model; "help" lists them
+    #[arg(long, value_name = "MODEL", default_value = "x86-64-v2")]
+    pub(crate) cpu: String,
+
+    /// First serial port: stdio, file:PATH or none
+    #[arg(long, value_name = "TARGET", default_value = "stdio")]
+    pub(crate) serial: Target,
+
+    /// Debug console at ports 0xE9 and 0x402: stdio, file:PATH or none
+    #[arg(long, value_name = "TARGET", default_value = "none")]
+    pub(crate) debugcon: Target,
+
+    /// Run as fast as possible; else guest time keeps to the wall clock
+    #[arg(long)]
+    pub(crate) fast: bool,
+
+    /// Instructions in a second of guest time
+    #[arg(long, value_name = "N", default_value_t = 1_000_000_000,
+          value_parser = clap::value_parser!(u64).range(1_000_000..=100_000_000_000))]
+    pub(crate) ips: u64,
+
+    /// Time that the real-time clock starts at, in UTC, or "now"
+    ///
+    /// A fixed time makes each run the same; "now" makes the guest's date right.
+    #[arg(long, value_name = "TIME", default_value = "2026-01-01T00:00:00", value_parser = parse_rtc)]
+    pub(crate) rtc: RtcStart,
+
+    /// End the program when the guest asks for a reset
+    ///
+    /// A guest booted with --kernel always ends the program by that: nothing is left to start it.
+    #[arg(long)]
+    pub(crate) no_reboot: bool,
+
+    /// Stop after exactly this many instructions
+    #[arg(long, value_name = "N")]
+    pub(crate) max_instructions: Option<u64>,
+
+    /// Log int, io, mmu, exec, or a list such as int,io; "help" explains them
+    #[arg(short = 'd', value_name = "CLASSES")]
+    pub(crate) log_classes: Option<String>,
+
+    /// Where the log of -d goes instead of standard error
+    #[arg(short = 'D', long = "log", value_name = "FILE", requires = "log_classes")]
+    pub(crate) log_file: Option<PathBuf>,
+
+    /// At the end, show instructions, guest time, speed and exits by kind
+    #[arg(long)]
+    pub(crate) stats: bool,
+
+    /// At the end, show the count of instructions and the hash of all state
+    #[arg(long)]
+    pub(crate) hash: bool,
+}
+
+fn after_help() -> String {
+    let mut text = String::from(EXAMPLES);
+    text.push_str("Exit codes:\n");
+    for (code, meaning) in CODES {
+        text.push_str(&format!("  {code:<7} {meaning}\n"));
+    }
+    text
+}
+
+/// What `cutaway` does without a command: `cutaway run` without options.
+pub(crate) fn default_run() -> RunArgs {
+    let cli = Cli::try_parse_from(["cutaway", "run"]).expect("every option has a default");
+    match cli.command {
+        Some(Command::Run(args)) => *args,
+        None => unreachable!("the command was given"),
+    }
+}
+
+/// The arguments with QEMU's single dashes doubled.
+pub(crate) fn with_two_dashes(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let double = |arg: OsString| match arg.to_str() {
+        Some(text) if ONE_DASH.contains(&text) => format!("-{text}").into(),
+        _ => arg,
+    };
+    args.map(double).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn one_dash_does_as_in_qemu() {
+        let args = ["cutaway", "run", "-kernel", "k", "-append", "-x", "-m", "1G"];
+        let args = with_two_dashes(args.into_iter().map(OsString::from));
+
+        let cli = Cli::try_parse_from(args).unwrap();
+
+        let Some(Command::Run(run)) = cli.command else { panic!("run was given") };
+        assert_eq!(run.kernel, Some("k".into()));
+        assert_eq!(run.append.as_deref(), Some("-x"));
+        assert_eq!(run.memory, 1 << 30);
+    }
+
+    #[test]
+    fn without_options_the_machine_has_1_gib() {
+        assert_eq!(default_run().memory, 1 << 30);
+    }
+}

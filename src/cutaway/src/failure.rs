@@ -1,0 +1,85 @@
+//! Failures of the program as one sentence: what is wrong, why, and what to do.
+
+use std::error::Error;
+use std::fmt;
+
+/// What is shown before the program ends without having run a guest to its end.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The exit code.
+    pub(crate) code: u8,
+    what: String,
+    remedy: String,
+}
+
+impl Failure {
+    /// A failure with the causes of an error.
+    pub(crate) fn of(code: u8, error: &dyn Error, remedy: &str) -> Self {
+        let mut what = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            what.push_str(": ");
+            what.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Self { code, what, remedy: remedy.to_owned() }
+    }
+
+    /// A failure in words.
+    pub(crate) fn new(code: u8, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { code, what: what.into(), remedy: remedy.into() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.remedy)
+    }
+}
+
+/// A message of the command line parser in one line.
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        let text = error.render().to_string();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        let mut what = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+        // A list (of missing or conflicting options) stands on the lines below a colon.
+        if what.ends_with(':') {
+            let listed: Vec<_> =
+                lines.clone().take_while(|line| line.starts_with(['-', '<'])).collect();
+            what = format!("{what} {}", listed.join(", "));
+        }
+        let tip = lines.find_map(|line| line.strip_prefix("tip: ")).map(str::to_owned);
+        let remedy = tip.unwrap_or_else(|| "cutaway run --help lists what there is".to_owned());
+        Self::new(crate::exit::BAD_INPUT, what, remedy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Cli;
+    use clap::Parser;
+
+    fn message(args: &[&str]) -> String {
+        let all = ["cutaway", "run"].iter().chain(args);
+        Failure::from(Cli::try_parse_from(all).unwrap_err()).to_string()
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_one_sentence_with_what_to_do() {
+        let unknown = message(&["--foo"]);
+        assert_eq!(
+            unknown,
+            "unexpected argument '--foo' found; cutaway run --help lists what there is"
+        );
+        let size = message(&["-m", "lots"]);
+        assert!(size.contains("give a size such as 512M or 2G"), "{size}");
+        let lonely = message(&["--initrd", "i"]);
+        assert!(lonely.contains("--kernel"), "{lonely}");
+        for text in [unknown, size, lonely] {
+            assert_eq!(text.lines().count(), 1, "{text}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Cutaway: an x86 PC in software that can be seen into, as a library.
+//!
+//! A machine is a value: make it from a [`Config`] and a [`Boot`], run it, look at it. It starts
+//! no threads, opens no files and reads no clock, so two machines with the same start and the same
+//! input do the same, instruction by instruction.
+//!
+//! ```
+//! use cutaway::{Boot, Config, CpuModel, FIRMWARE, Machine};
+//!
+//! let cpu = CpuModel::by_name("x86-64-v2").expect("this model is always there");
+//! let mut machine = Machine::new(Config::new(cpu), &Boot::Rom(FIRMWARE))?;
+//! machine.run_until(100_000);
+//! println!("{} instructions, POST code {:#x}", machine.stats().instructions, machine.post_code());
+//! # Ok::<(), cutaway::MachineError>(())
+//! ```
+//!
+//! The parts lie in their own modules: [`machine`] the PC, [`cpu`] one vCPU, [`devices`] the
+//! chips, [`memory`] guest memory, [`isa`] names and the decoder, [`state`] snapshots and hashes,
+//! [`host`] files, terminal and pacing.
+#![forbid(unsafe_code)]
+
+pub use cutaway_cpu as cpu;
+pub use cutaway_devices as devices;
+pub use cutaway_host as host;
+pub use cutaway_isa as isa;
+pub use cutaway_machine as machine;
+pub use cutaway_memory as memory;
+pub use cutaway_state as state;
+
+pub use cutaway_devices::CharSink;
+pub use cutaway_machine::{
+    Boot, BootError, Config, CpuModel, Event, EventSink, Input, InputLog, Machine, MachineError,
+    OnReset, StateHash, Stats, Stop, TraceClasses,
+};
+
+/// Our firmware with the teaching kernel as the image it starts: what runs when nothing else is
+/// asked for. Sources in `firmware/` and `test-roms/`.
+pub const FIRMWARE: &[u8] = include_bytes!("../../../firmware/bios.bin");
