@@ -12,11 +12,13 @@
 use crate::Vcpu;
 use crate::access::is_canonical;
 use crate::flags::{Cc, Flags};
-use crate::float::X87;
+use crate::float::{Control, X87};
 use crate::float::x87_operand::Format;
 use crate::float::x87_stack::Pops;
 use crate::state::{Seg, gpr};
-use crate::target::{Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step};
+use crate::target::{
+    Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step,
+};
 use crate::tlb::Bank;
 use crate::values;
 use crate::vcpu::{Mode, RIP};
@@ -700,15 +702,8 @@ impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
         op(*a, *b, self.op.imm as u8)
     }
     #[inline(always)]
-    fn float(
-        &mut self,
-        _: &'static str,
-        op: FloatRule,
-        a: &Xmm,
-        b: &Xmm,
-    ) -> Result<Xmm, Miss> {
-        // A fault sets flags here and once more in the complete interpreter: they are sticky.
-        op(*a, *b, &mut self.cpu.mxcsr).map_err(|_| Miss)
+    fn float(&mut self, _: &'static str, op: FloatRule, a: &Xmm, b: &Xmm) -> Result<Xmm, Miss> {
+        op(*a, *b, Control::Quick(self.cpu.mxcsr)).map_err(|_| Miss)
     }
     #[inline(always)]
     fn float_imm(
@@ -718,7 +713,7 @@ impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
         a: &Xmm,
         b: &Xmm,
     ) -> Result<Xmm, Miss> {
-        op(*a, *b, self.op.imm as u8, &mut self.cpu.mxcsr).map_err(|_| Miss)
+        op(*a, *b, self.op.imm as u8, Control::Quick(self.cpu.mxcsr)).map_err(|_| Miss)
     }
     #[inline(always)]
     fn mmx(&mut self, _: &'static str, op: fn(u64, u64) -> u64, a: &Xmm, b: &Xmm) -> Xmm {
@@ -780,12 +775,9 @@ impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
         let w = format.width();
         let linear = self.linear(0, w.bytes(), true)?;
         let at = self.writable(linear, w.bytes())?;
-        let store = self.cpu.x87.prepare_store(format);
-        if !store.allowed {
+        if !store_x87(self.cpu, at, format, pops) {
             return Err(Miss);
         }
-        self.cpu.store_scalar(at, w, store.low);
-        self.cpu.x87.finish_store(&store, pops);
         self.note_x87(opcode);
         Ok(())
     }
@@ -818,6 +810,18 @@ impl<A: Place, B: Place, M: Model> Fast<'_, A, B, M> {
         self.cpu.x87.instruction_pointer = rip;
         self.cpu.x87.instruction_selector = self.cpu.segment(Seg::Cs).selector;
     }
+}
+
+/// Stores ST(0) to the backing and pops; false, with nothing done, if an exception forbids. Not
+/// inlined: its local variables must not stand in a handler's frame.
+#[inline(never)]
+fn store_x87(cpu: &mut Vcpu, at: usize, format: Format, pops: Pops) -> bool {
+    let store = cpu.x87.prepare_store(format);
+    if store.allowed {
+        cpu.store_scalar(at, format.width(), store.low);
+        cpu.x87.finish_store(&store, pops);
+    }
+    store.allowed
 }
 
 /// The bank that the fast path uses must be one of these.

@@ -174,3 +174,49 @@ fn real_mode_image_has_linear_pointers() {
     assert_eq!(state.x87.control(), 0x037f, "FNINIT follows");
     assert_eq!(state.x87.tag_word(), 0xffff, "FNINIT follows");
 }
+
+/// Each x87 handler must pass on in tail position, as the chain of handlers demands: a loop over
+/// all kinds of them runs in a thread with little stack.
+#[test]
+fn x87_handlers_do_not_grow_the_stack() {
+    // fninit; fld1; fldpi; mov ecx, 200000; again: BODY; dec ecx; jnz again; hlt
+    let body = [
+        0xdd, 0x03, // fld qword [rbx]
+        0xd8, 0xc9, // fmul st1
+        0xdc, 0x43, 0x08, // fadd qword [rbx + 8]
+        0xdd, 0x5b, 0x10, // fstp qword [rbx + 16]
+        0xdb, 0x03, // fild dword [rbx]
+        0xde, 0xd9, // fcompp
+        0xd9, 0xe8, // fld1
+        0xd9, 0xc0, // fld st0
+        0xdf, 0xf1, // fcomip st1
+        0xda, 0xc1, // fcmovb st1
+        0xd9, 0xc9, // fxch st1
+        0xd9, 0xfa, // fsqrt
+        0xd9, 0xfe, // fsin
+        0xd9, 0xfd, // fscale
+        0xd9, 0xf4, // fxtract
+        0xdd, 0xd8, // fstp st0
+        0xd9, 0xe5, // fxam
+        0xdf, 0xe0, // fnstsw ax
+        0xd9, 0x7b, 0x18, // fnstcw [rbx + 24]
+        0xd9, 0x6b, 0x18, // fldcw [rbx + 24]
+        0xdd, 0xc0, // ffree st0
+        0xd9, 0xe8, // fld1
+        0xd9, 0xe8, // fld1
+    ];
+    let mut code = vec![0xdb, 0xe3, 0xd9, 0xe8, 0xd9, 0xeb, 0xb9, 0x40, 0x0d, 3, 0];
+    code.extend(body);
+    code.extend([0xff, 0xc9, 0x0f, 0x85]);
+    code.extend((-(body.len() as i32) - 8).to_le_bytes());
+    code.push(0xf4);
+    let run = move || {
+        let mut bench = Bench::long(&code);
+        bench.edit(|s| s.gpr[3] = DATA);
+        bench.run_to_halt().ticks
+    };
+
+    let thread = std::thread::Builder::new().stack_size(256 * 1024).spawn(run).unwrap();
+
+    assert_eq!(thread.join().unwrap(), 4 + 200_000 * 25 + 1);
+}

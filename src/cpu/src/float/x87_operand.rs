@@ -1,7 +1,8 @@
 //! Memory operands of x87 instructions: what FADD m32 and FST m64 make of bits.
 //!
 //! Source: Intel SDM vol. 2, "FADD", "FCOM", "FICOM", "FLD", "FST", "FIST", "FBSTP". The vCPU reads and
-//! writes the bits; nothing here touches memory.
+//! writes the bits; nothing here touches memory. Instructions are `inline(never)` for the reason
+//! that `x87_stack.rs` gives.
 
 use super::x80_arith::{Operation, arithmetic, arithmetic_special};
 use super::x80_compare::QuietNans;
@@ -92,6 +93,7 @@ pub struct Store {
 
 impl X87 {
     /// FLD m32fp.
+    #[inline(never)]
     pub fn load_single(&mut self, bits: u32) {
         let mut context = self.context();
         let value = from_f32(&mut context, bits);
@@ -99,6 +101,7 @@ impl X87 {
     }
 
     /// FLD m64fp.
+    #[inline(never)]
     pub fn load_double(&mut self, bits: u64) {
         let mut context = self.context();
         let value = from_f64(&mut context, bits);
@@ -106,17 +109,19 @@ impl X87 {
     }
 
     /// FILD, the integer sign-extended.
+    #[inline(never)]
     pub fn load_integer(&mut self, value: i64) {
         self.load(from_integer(value));
     }
 
     /// FBLD.
+    #[inline(never)]
     pub fn load_bcd(&mut self, bytes: [u8; 10]) {
         self.load(from_bcd(bytes));
     }
 
     /// FADD m32fp, FISUBR m16int and the like: ST(0) := ST(0) op source.
-    #[inline(always)]
+    #[inline(never)]
     pub fn arithmetic_source(&mut self, operation: Operation, source: Source) {
         if self.is_empty(0) {
             if self.stack_underflow() {
@@ -139,6 +144,7 @@ impl X87 {
     }
 
     /// FCOM m32fp, FICOMP m16int and the like.
+    #[inline(never)]
     pub fn compare_source(&mut self, source: Source, pops: Pops) {
         if self.is_empty(0) {
             self.compare_empty(pops);

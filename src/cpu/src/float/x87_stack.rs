@@ -5,6 +5,9 @@
 //! each instruction. Each method is a whole instruction but for its memory operand, the
 //! last-instruction pointers, #NM and #MF, which are the vCPU's. What a masked or unmasked stack
 //! fault leaves behind was compared with an AMD Zen 4 for each of them.
+//!
+//! The instructions are `inline(never)`: a handler of the fast interpreter that had their local
+//! variables in its frame could not pass on in tail position (see `fast.rs`).
 
 use std::cmp::Ordering;
 
@@ -109,7 +112,7 @@ impl X87 {
     }
 
     /// FLD ST(i), FLD m80, FILD, FBLD, FLD1 and its kin: pushes what needs no conversion.
-    #[inline(always)]
+    #[inline(never)]
     pub fn load(&mut self, value: F80) {
         let context = self.context();
         self.load_converted(value, &context);
@@ -134,11 +137,13 @@ impl X87 {
 
     /// FLD1 FLDL2T FLDL2E FLDPI FLDLG2 FLDLN2 FLDZ: constant `number`, 0 to 6, rounded by the
     /// rounding mode and exact in the manual's sense: PE is not raised.
+    #[inline(never)]
     pub fn load_constant(&mut self, number: usize) {
         self.load(constant(number, self.context().rounding()));
     }
 
     /// FLD ST(i).
+    #[inline(never)]
     pub fn load_register(&mut self, i: usize) {
         if !self.is_empty(i) {
             self.load(self.st(i));
@@ -148,6 +153,7 @@ impl X87 {
     }
 
     /// FST ST(i), FSTP ST(i).
+    #[inline(never)]
     pub fn store_register(&mut self, i: usize, pops: Pops) {
         if self.is_empty(0) {
             if self.stack_underflow() {
@@ -162,6 +168,7 @@ impl X87 {
     }
 
     /// FSTPNCE ST(i): FSTP that merely pops where ST(0) is empty, without an exception (measured).
+    #[inline(never)]
     pub fn store_unchecked(&mut self, i: usize) {
         self.replace_codes(SW_C1, 0);
         if !self.is_empty(0) {
@@ -171,6 +178,7 @@ impl X87 {
     }
 
     /// FXCH ST(i). An empty register counts as the indefinite.
+    #[inline(never)]
     pub fn exchange(&mut self, i: usize) {
         if self.is_empty(0) || self.is_empty(i) {
             if !self.stack_underflow() {
@@ -190,6 +198,7 @@ impl X87 {
     }
 
     /// FCMOVcc ST(0), ST(i). C1 stays as it is (measured).
+    #[inline(never)]
     pub fn move_if(&mut self, condition: bool, i: usize) {
         if self.is_empty(0) || self.is_empty(i) {
             if self.stack_underflow() {
@@ -203,7 +212,7 @@ impl X87 {
     }
 
     /// FADD, FSUBR and the like between registers: ST(to) := ST(to) op ST(with).
-    #[inline(always)]
+    #[inline(never)]
     pub fn arithmetic(&mut self, operation: Operation, to: usize, with: usize, pops: Pops) {
         if self.is_empty(to) || self.is_empty(with) {
             if self.stack_underflow() {
@@ -222,6 +231,7 @@ impl X87 {
     }
 
     /// FCOM, FUCOM and the like with ST(i).
+    #[inline(never)]
     pub fn compare(&mut self, i: usize, nans: QuietNans, pops: Pops) {
         if self.is_empty(0) || self.is_empty(i) {
             self.compare_empty(pops);
@@ -232,6 +242,7 @@ impl X87 {
     }
 
     /// FTST.
+    #[inline(never)]
     pub fn compare_zero(&mut self) {
         if self.is_empty(0) {
             self.compare_empty(Pops::None);
@@ -265,6 +276,7 @@ impl X87 {
 
     /// FCOMI, FUCOMI: the outcome for ZF, PF and CF, where `None` sets all three. The
     /// condition codes stay as they are, C1 too (measured).
+    #[inline(never)]
     pub fn compare_to_flags(&mut self, i: usize, nans: QuietNans, pops: Pops) -> Option<Ordering> {
         if self.is_empty(0) || self.is_empty(i) {
             if self.stack_underflow() {
@@ -283,12 +295,14 @@ impl X87 {
     }
 
     /// FXAM.
+    #[inline(never)]
     pub fn examine_top(&mut self) {
         let codes = examine(self.st(0), self.is_empty(0));
         self.replace_codes(SW_C0 | SW_C1 | SW_C2 | SW_C3, codes);
     }
 
     /// FABS FCHS FSQRT FRNDINT F2XM1 FSIN FCOS.
+    #[inline(never)]
     pub fn unary(&mut self, instruction: Unary) {
         if self.is_empty(0) {
             if matches!(instruction, Unary::Fsin | Unary::Fcos) {
@@ -317,6 +331,7 @@ impl X87 {
     }
 
     /// FPTAN FSINCOS FXTRACT: the lower result replaces ST(0), the upper one is pushed.
+    #[inline(never)]
     pub fn pushing(&mut self, instruction: Pushing) {
         if self.is_empty(0) || !self.is_empty(7) {
             if instruction != Pushing::Fxtract {
@@ -348,6 +363,7 @@ impl X87 {
     }
 
     /// FPREM FPREM1 FSCALE (into ST(0)) and FPATAN FYL2X FYL2XP1 (into ST(1), then pop).
+    #[inline(never)]
     pub fn pairwise(&mut self, instruction: Pairwise) {
         let pops = matches!(instruction, Pairwise::Fpatan | Pairwise::Fyl2x | Pairwise::Fyl2xp1);
         let mut context = self.context();
@@ -382,12 +398,14 @@ impl X87 {
     }
 
     /// FFREE ST(i). C1 is cleared (measured).
+    #[inline(never)]
     pub fn free_register(&mut self, i: usize) {
         self.replace_codes(SW_C1, 0);
         self.free(i);
     }
 
     /// FINCSTP and FDECSTP: turns the stack without touching tags. `by` is 1 or 7.
+    #[inline(never)]
     pub fn rotate(&mut self, by: usize) {
         self.replace_codes(SW_C1, 0);
         self.set_top(self.top() + by);
