@@ -17,8 +17,10 @@ use cutaway_devices::{GuestTime, OPEN_BUS};
 use cutaway_isa::{Vector, Width};
 use cutaway_memory::GuestMemory;
 
-/// An 8-bit I/O cycle: eight clocks of an 8 MHz ISA bus, more than a clock of the 8254.
-const BUS_CYCLE_NS: u64 = 1000;
+/// How long a port access keeps the ISA bus busy: an 8-bit cycle of six clocks at 8.33 MHz and the
+/// recovery time behind it. Chips and drivers rely on it: a 8254 takes a new count with its next
+/// clock, 838 ns later at most, and software that polls counts its polls.
+const PORT_CYCLE_NS: u64 = 1_000;
 
 /// Takes the events that a CPU reports while it runs.
 pub trait EventSink {
@@ -34,10 +36,8 @@ pub(crate) struct Board {
     debug_exit: Option<u16>,
     /// The tick of the next event, `u64::MAX` if there is none.
     deadline: u64,
-    /// Ticks that a bus cycle takes.
-    bus_cycle: u64,
-    /// The tick at which the bus cycle ends that the CPU waits for.
-    busy_until: Option<u64>,
+    /// [`PORT_CYCLE_NS`] in ticks.
+    port_cycle: u64,
     /// What a chip asked of the machine; the machine takes it.
     request: Option<Request>,
     sinks: Sinks,
@@ -54,8 +54,7 @@ impl Board {
             clock,
             debug_exit: config.debug_exit,
             deadline: u64::MAX,
-            bus_cycle: clock.ticks(BUS_CYCLE_NS),
-            busy_until: None,
+            port_cycle: clock.ticks(PORT_CYCLE_NS),
             request: None,
             sinks: Sinks::unconnected(),
             events: None,
@@ -94,16 +93,6 @@ impl Board {
         (self.deadline != u64::MAX).then_some(self.deadline)
     }
 
-    /// The tick up to which the CPU waits for the bus, if it does.
-    pub(crate) fn busy_until(&self) -> Option<u64> {
-        self.busy_until
-    }
-
-    /// The bus cycle is over.
-    pub(crate) fn end_bus_cycle(&mut self) {
-        self.busy_until = None;
-    }
-
     /// What a chip asked for since the last call.
     pub(crate) fn take_request(&mut self) -> Option<Request> {
         self.request.take()
@@ -140,12 +129,6 @@ impl Board {
         self.deadline = next.map_or(u64::MAX, |at| self.clock.ticks(at.as_ns()));
     }
 
-    /// Starts the bus cycles of an access by the instruction that begins at tick `at`.
-    fn start_bus_cycles(&mut self, width: Width, at: u64) {
-        let cycles = self.bus_cycle.saturating_mul(width.bytes());
-        self.busy_until = Some(at.saturating_add(1).saturating_add(cycles));
-    }
-
     /// The chip that answers to this byte of an access of `width`, and the register's offset.
     fn select(&self, address: u16, width: Width) -> Option<(Chip, u16)> {
         let selected = decode(address, self.debug_exit)?;
@@ -156,11 +139,6 @@ impl Board {
     }
 }
 
-/// How long a port access keeps the ISA bus busy: an 8-bit cycle of six clocks at 8.33 MHz and the
-/// recovery time behind it. Chips and drivers rely on it: a 8254 takes a new count with its next
-/// clock, 838 ns later at most, and software that polls counts its polls.
-const PORT_CYCLE_NS: u64 = 1_000;
-
 impl Bus for Board {
     fn memory(&mut self) -> &mut GuestMemory {
         &mut self.memory
@@ -168,7 +146,6 @@ impl Bus for Board {
 
     fn port_read(&mut self, port: u16, width: Width, at: u64) -> u32 {
         self.counts.port_reads += 1;
-        self.start_bus_cycles(width, at);
         let now = self.now(at);
         let mut value = 0;
         for byte in 0..width.bytes() as u16 {
@@ -184,7 +161,6 @@ impl Bus for Board {
 
     fn port_write(&mut self, port: u16, width: Width, value: u32, at: u64) {
         self.counts.port_writes += 1;
-        self.start_bus_cycles(width, at);
         let now = self.now(at);
         for (byte, part) in (0..width.bytes() as u16).zip(value.to_le_bytes()) {
             if let Some(selected) = self.select(port.wrapping_add(byte), width) {
@@ -214,12 +190,11 @@ impl Bus for Board {
     }
 
     fn stop_at(&self) -> u64 {
-        let at_once = self.request.is_some() || self.busy_until.is_some();
-        if at_once { 0 } else { self.deadline }
+        if self.request.is_some() { 0 } else { self.deadline }
     }
 
     fn port_wait(&self) -> u64 {
-        self.clock.ticks(PORT_CYCLE_NS)
+        self.port_cycle
     }
 
     fn trace(&mut self, event: &Event) {

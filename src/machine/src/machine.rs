@@ -1,8 +1,9 @@
 //! The machine: one CPU, the board around it, and the loop that lets guest time pass.
 //!
 //! The loop gives the CPU the ticks up to the next deadline as its budget, lets happen what is
-//! due, and skips to the deadline while the CPU is halted. Whatever comes from outside enters
-//! between two instructions, at a tick that can be recorded.
+//! due, and skips to the deadline while the CPU is halted. The vCPU itself skips the ticks that a
+//! port access takes. Whatever comes from outside enters between two instructions, at a tick that
+//! can be recorded.
 //!
 //! Not modelled: more than one CPU; S1 to S4 sleep.
 
@@ -93,7 +94,8 @@ impl Machine {
         Ok(Self { config, vcpu, board, has_rom, input_log: None, exits: ExitCounts::default() })
     }
 
-    /// Runs until the tick count is `limit`, or something else ends the run earlier.
+    /// Runs until the tick count is `limit`, or something else ends the run earlier. If the last
+    /// instruction accesses a port, its bus cycle ends behind the limit.
     pub fn run_until(&mut self, limit: u64) -> Stop {
         loop {
             self.board.advance(self.ticks());
@@ -152,7 +154,7 @@ impl Machine {
         None
     }
 
-    /// Ticks since power-on: instructions retired, and ticks skipped in HLT.
+    /// Ticks since power-on: instructions retired, and ticks skipped in HLT or in bus cycles.
     #[must_use]
     pub fn ticks(&self) -> u64 {
         self.vcpu.ticks()

@@ -24,7 +24,7 @@ pub(crate) struct ExitCounts {
 pub struct Stats {
     /// Instructions retired; a repetition of a string instruction counts as one.
     pub instructions: u64,
-    /// Instructions, and ticks skipped while halted.
+    /// Instructions, and ticks skipped while halted or in bus cycles.
     pub ticks: u64,
     /// Guest time in nanoseconds.
     pub guest_ns: u64,

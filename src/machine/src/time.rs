@@ -1,8 +1,9 @@
 //! Guest time: ticks and nanoseconds.
 //!
-//! A tick is an instruction retired, or its stand-in while the CPU is halted. Guest time is a
-//! function of the tick count and the configured rate alone: `ns = ticks * 10^9 / ips`, rounded
-//! down. All of it is exact integer arithmetic with 128-bit intermediates.
+//! A tick is an instruction retired, or its stand-in while the CPU is halted or waits for the bus.
+//! Guest time is a function of the tick count and the configured rate alone:
+//! `ns = ticks * 10^9 / ips`, rounded down. All of it is exact integer arithmetic with 128-bit
+//! intermediates.
 
 const NS_PER_SECOND: u128 = 1_000_000_000;
 

@@ -156,14 +156,25 @@ fn inputs_are_noted_with_their_tick() {
 fn a_reset_restarts_a_rom_or_stops() {
     let code = [0xb0, 0xfe, 0xe6, 0x64, 0xf4]; // mov al, 0xfe; out 0x64, al
     let mut restarting = machine(&code);
-    assert!(matches!(restarting.run_until(100), Stop::Limit));
-    assert_eq!(restarting.ticks(), 100, "ticks go on across the reset");
+    assert!(matches!(restarting.run_until(10_000), Stop::Limit));
+    assert!(restarting.ticks() >= 10_000, "ticks go on across resets");
+    assert!(restarting.stats().port_writes > 5);
 
     let cpu = CpuModel::by_name("486").expect("the 486 is there");
     let config = Config { on_reset: OnReset::Stop, ..Config::new(cpu) };
     let mut stopping = Machine::new(config, &Boot::Rom(&rom(&code))).unwrap();
     assert!(matches!(stopping.run_until(100), Stop::Reset));
-    assert_eq!(stopping.ticks(), 3);
+    assert_eq!(stopping.stats().instructions, 3);
+}
+
+/// An instruction a nanosecond, and a microsecond of the ISA bus.
+#[test]
+fn a_port_access_takes_a_bus_cycle() {
+    let mut machine = machine(&[0xe4, 0x80, 0xeb, 0xfe]); // in al, 0x80; jmp $
+
+    machine.run_until(2);
+    assert_eq!(machine.stats().instructions, 2);
+    assert_eq!(machine.ticks(), 1002);
 }
 
 #[test]
