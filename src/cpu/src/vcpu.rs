@@ -357,8 +357,11 @@ impl Vcpu {
                 Window { base, low: 0, read_end: u64::MAX, write_end: u64::MAX }
             } else {
                 let (low, end) = segment.offsets();
-                let read_end = if segment.is_present() && segment.is_readable() { end } else { 0 };
-                let write_end = if segment.is_writable() { read_end } else { 0 };
+                // in real mode only limits are checked, whatever protected mode left in the
+                // cache: a program back from it writes through CS (SDM vol. 3A §10.9.2)
+                let readable = !protected || segment.is_present() && segment.is_readable();
+                let read_end = if readable { end } else { 0 };
+                let write_end = if !protected || segment.is_writable() { read_end } else { 0 };
                 Window { base: segment.base, low, read_end, write_end }
             };
         }
