@@ -155,6 +155,7 @@ main:
         xor     ax, ax
         mov     sp, STACK_A_SP
         sti
+        nop                             ; of two shadows in a row only the first is sure
 .switch:
         mov     ss, bx
         mov     sp, STACK_B_SP
