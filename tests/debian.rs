@@ -1,0 +1,191 @@
+//! Debian 12's own kernels, unmodified, to a shell on the serial console; the installer to its
+//! first screen; the cloud kernel through power-off and reboot.
+//!
+//! The kernels come from Debian's packages and are not in the tree. Where one is not installed its
+//! test says loudly that it was skipped. So it does in a debug build, which would take an hour.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use cutaway::{Boot, Config, Stop};
+use cutaway_tests::guest::{Guest, usual_config};
+use cutaway_tests::initramfs;
+use cutaway_tests::skip::{passed, readable, skipped};
+
+const MIB: u64 = 1 << 20;
+/// Ticks are nanoseconds at the usual rate: five minutes of guest time.
+const BOOT_TICKS: u64 = 300_000_000_000;
+/// What a command may take.
+const COMMAND_TICKS: u64 = 60_000_000_000;
+/// The prompt of Debian's busybox: it then asks the terminal where its cursor is.
+const PROMPT: &str = "# \x1b[6n";
+/// The command line of the shell boots.
+const SHELL: &str = "console=ttyS0 rdinit=/bin/sh";
+/// What the shell has to answer. The last line marks the end.
+const COMMANDS: &str = "mount -t devtmpfs d /dev; mount -t proc p /proc; uname -a; \
+    cat /proc/cpuinfo; ls /; dd if=/dev/zero bs=1M count=16 | md5sum; echo DONE=$((6*7))";
+/// `dd if=/dev/zero bs=1M count=16 | md5sum` on any machine.
+const ZEROS_MD5: &str = "2c7ab85a893283e98c931e9511add182";
+
+/// A kernel and its initial RAM disk.
+struct Files {
+    kernel: Vec<u8>,
+    initrd: Vec<u8>,
+}
+
+impl Files {
+    fn boot<'a>(&'a self, cmdline: &'a str) -> Boot<'a> {
+        Boot::Kernel { image: &self.kernel, initrd: Some(&self.initrd), cmdline }
+    }
+}
+
+fn too_slow(what: &str) -> bool {
+    if cfg!(debug_assertions) {
+        skipped(what, "run the tests with --release");
+    }
+    cfg!(debug_assertions)
+}
+
+fn installer_files(architecture: &str, what: &str) -> Option<Files> {
+    if too_slow(what) {
+        return None;
+    }
+    let folder = format!(
+        "/usr/lib/debian-installer/images/12/{architecture}/text/debian-installer/{architecture}"
+    );
+    let remedy = format!("install debian-installer-12-netboot-{architecture}");
+    let kernel = readable(Path::new(&folder).join("linux"), what, &remedy)?;
+    let initrd = readable(Path::new(&folder).join("initrd.gz"), what, &remedy)?;
+    Some(Files { kernel: bytes_of(&kernel), initrd: bytes_of(&initrd) })
+}
+
+fn bytes_of(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The newest cloud kernel installed, with busybox around it.
+fn cloud_files(what: &str) -> Option<Files> {
+    if too_slow(what) {
+        return None;
+    }
+    let Some(kernel) = newest_cloud_kernel() else {
+        skipped(what, "install linux-image-cloud-amd64, and make /boot/vmlinuz-* readable");
+        return None;
+    };
+    let busybox = readable("/bin/busybox", what, "install busybox-static")?;
+    let initrd = initramfs::busybox(&bytes_of(&busybox));
+    Some(Files { kernel: bytes_of(&kernel), initrd })
+}
+
+fn newest_cloud_kernel() -> Option<PathBuf> {
+    let entries = std::fs::read_dir("/boot").ok()?;
+    let is_cloud = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("vmlinuz-") && name.ends_with("-cloud-amd64")
+    };
+    let mut kernels: Vec<_> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_cloud).collect();
+    kernels.sort();
+    let kernel = kernels.pop()?;
+    std::fs::File::open(&kernel).is_ok().then_some(kernel)
+}
+
+fn config() -> Config {
+    Config { memory_bytes: 512 * MIB, ..usual_config() }
+}
+
+fn at_prompt(files: &Files) -> Guest {
+    let mut guest = Guest::new(config(), &files.boot(SHELL));
+    guest.wait_for(PROMPT, BOOT_TICKS);
+    guest
+}
+
+/// What is done with a guest at its prompt.
+type Dialogue<'a> = Box<dyn FnOnce(&mut Guest) + Send + 'a>;
+
+/// Boots twice side by side, without input; both must be the same machine at the prompt. Then
+/// each goes on with a dialogue of its own.
+fn boot_twice(files: &Files, dialogues: [Dialogue<'_>; 2]) {
+    let go = |dialogue: Dialogue<'_>| {
+        let mut guest = at_prompt(files);
+        let fingerprint = guest.fingerprint();
+        dialogue(&mut guest);
+        fingerprint
+    };
+    let [first, second] = thread::scope(|scope| {
+        let threads = dialogues.map(|dialogue| scope.spawn(move || go(dialogue)));
+        threads.map(|thread| thread.join().expect("the boot and its dialogue succeed"))
+    });
+    assert_eq!(first, second, "instructions and state hash at the prompt");
+}
+
+/// The dialogue of the issue; `machine` is what `uname -m` gives.
+fn answers(guest: &mut Guest, machine: &str) {
+    guest.type_line(COMMANDS);
+    let answer = guest.wait_for("DONE=42", COMMAND_TICKS);
+    for expected in [machine, "GNU/Linux", "model name", "proc", ZEROS_MD5] {
+        assert!(answer.contains(expected), "{expected:?} is missing in:\n{answer}");
+    }
+    guest.wait_for(PROMPT, COMMAND_TICKS);
+}
+
+fn installer_shell(architecture: &str, machine: &str) {
+    let what = format!("Debian 12 installer kernel {architecture} to a shell");
+    let Some(files) = installer_files(architecture, &what) else { return };
+
+    boot_twice(&files, [Box::new(|guest| answers(guest, machine)), Box::new(|_| {})]);
+
+    passed(&what);
+}
+
+#[test]
+fn amd64_installer_kernel_reaches_a_shell_that_answers() {
+    installer_shell("amd64", "x86_64");
+}
+
+#[test]
+fn i386_installer_kernel_reaches_a_shell_that_answers() {
+    installer_shell("i386", "i686");
+}
+
+fn installer_screen(architecture: &str) {
+    let what = format!("Debian 12 installer {architecture} to its first screen");
+    let Some(files) = installer_files(architecture, &what) else { return };
+    let config = Config { memory_bytes: 1024 * MIB, ..usual_config() };
+    let mut guest = Guest::new(config, &files.boot("priority=critical console=ttyS0"));
+
+    guest.wait_for("Select a language", BOOT_TICKS);
+
+    passed(&what);
+}
+
+#[test]
+fn amd64_installer_reaches_its_first_screen() {
+    installer_screen("amd64");
+}
+
+#[test]
+fn i386_installer_reaches_its_first_screen() {
+    installer_screen("i386");
+}
+
+#[test]
+fn cloud_kernel_reaches_a_shell_powers_off_and_reboots() {
+    let what = "Debian 12 cloud kernel to a shell, poweroff -f and reboot -f";
+    let Some(files) = cloud_files(what) else { return };
+
+    let power_off = |guest: &mut Guest| {
+        answers(guest, "x86_64");
+        guest.type_line("poweroff -f");
+        let stop = guest.wait_for_stop(COMMAND_TICKS);
+        assert!(matches!(stop, Stop::PowerOff | Stop::Halted), "{stop:?}; {}", guest.tail());
+    };
+    let reboot = |guest: &mut Guest| {
+        guest.type_line("reboot -f");
+        let stop = guest.wait_for_stop(COMMAND_TICKS);
+        assert!(matches!(stop, Stop::Reset), "{stop:?}; {}", guest.tail());
+    };
+    boot_twice(&files, [Box::new(power_off), Box::new(reboot)]);
+
+    passed(what);
+}

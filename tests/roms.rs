@@ -1,0 +1,92 @@
+//! The test ROMs of `test-roms/roms.txt`: each passes on every CPU model from its least one on,
+//! each run repeats, and QEMU agrees.
+
+use std::process::Command;
+
+use cutaway::{Boot, Config, CpuModel, Stop};
+use cutaway_tests::guest::{Guest, cpu_models};
+use cutaway_tests::skip::{passed, program, skipped};
+use cutaway_tests::workspace_root;
+
+/// Far more than any ROM needs.
+const TICKS: u64 = 20_000_000_000;
+
+/// A line of `roms.txt`.
+struct Row {
+    name: String,
+    least_cpu: String,
+    memory_bytes: u64,
+    status: u8,
+}
+
+fn rows() -> Vec<Row> {
+    let text = std::fs::read_to_string(workspace_root().join("test-roms/roms.txt"));
+    let text = text.expect("the table of ROMs is in the tree");
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let rows: Vec<_> = lines.map(row).collect();
+    assert!(rows.len() >= 12, "only {} ROMs", rows.len());
+    rows
+}
+
+fn row(line: &str) -> Row {
+    let columns: Vec<_> = line.split(" | ").map(str::trim).collect();
+    let [name, cpu, memory, status, _, _] = columns[..] else { panic!("six columns: {line}") };
+    let memory = memory.strip_suffix('M').expect("memory in MiB");
+    Row {
+        name: name.to_owned(),
+        least_cpu: cpu.to_owned(),
+        memory_bytes: memory.parse::<u64>().expect("a number of MiB") << 20,
+        status: status.parse().expect("an exit status"),
+    }
+}
+
+/// Runs a ROM to its end: instructions retired and state hash.
+fn run(row: &Row, cpu: CpuModel) -> (u64, String) {
+    let image = std::fs::read(workspace_root().join(format!("test-roms/bin/{}.bin", row.name)));
+    let config = Config { memory_bytes: row.memory_bytes, ..Config::new(cpu) };
+    let image = image.expect("each ROM of the table has its image");
+    let mut guest = Guest::new(config, &Boot::Rom(&image));
+
+    let stop = guest.wait_for_stop(TICKS);
+
+    let Stop::DebugExit(status) = stop else {
+        panic!("{} on {}: {stop:?}\n{}", row.name, cpu.name(), guest.debug_output());
+    };
+    assert_eq!(status, row.status, "{} on {}:\n{}", row.name, cpu.name(), guest.debug_output());
+    guest.fingerprint()
+}
+
+#[test]
+fn every_rom_passes_from_its_least_cpu_on() {
+    for row in rows() {
+        let all = cpu_models().into_iter();
+        let models: Vec<_> = all.skip_while(|model| model.name() != row.least_cpu).collect();
+        assert!(!models.is_empty(), "{}: unknown CPU {}", row.name, row.least_cpu);
+        for model in &models {
+            run(&row, *model);
+        }
+        passed(&format!("ROM {} on {} CPU models", row.name, models.len()));
+    }
+}
+
+#[test]
+fn two_runs_of_a_rom_are_equal() {
+    for row in rows() {
+        let model = CpuModel::by_name(&row.least_cpu).unwrap();
+        assert_eq!(run(&row, model), run(&row, model), "{}", row.name);
+    }
+}
+
+#[test]
+fn every_rom_does_the_same_under_qemu() {
+    if program("qemu-system-x86_64").is_none() || cfg!(windows) {
+        skipped("all test ROMs under QEMU", "install qemu-system-x86");
+        return;
+    }
+    let folder = workspace_root().join("test-roms");
+    let output = Command::new("sh").arg("run-qemu.sh").current_dir(folder).output().unwrap();
+    let (text, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}{errors}");
+    passed(text.trim());
+}

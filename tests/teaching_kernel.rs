@@ -1,0 +1,153 @@
+//! The teaching kernel on Cutaway: from reset through our firmware and by multiboot, each command
+//! with its answer. The same dialogue runs under QEMU in `firmware/test-qemu.sh`.
+
+use std::process::Command;
+
+use cutaway::{Boot, Config, FIRMWARE, OnReset, Stop};
+use cutaway_tests::guest::{Guest, cpu_models, usual_config};
+use cutaway_tests::skip::{passed, program, skipped};
+use cutaway_tests::workspace_root;
+
+const MIB: u64 = 1 << 20;
+/// Ticks are nanoseconds: more than any command needs.
+const TICKS: u64 = 20_000_000_000;
+const PROMPT: &str = "cutaway> ";
+
+fn config() -> Config {
+    Config { memory_bytes: 128 * MIB, on_reset: OnReset::Stop, ..usual_config() }
+}
+
+fn from_reset() -> Guest {
+    Guest::new(config(), &Boot::Rom(FIRMWARE))
+}
+
+/// Types a command and checks that its answer contains the words, in this order.
+fn ask(guest: &mut Guest, command: &str, words: &[&str]) {
+    guest.type_line(command);
+    for word in words {
+        guest.wait_for(word, TICKS);
+    }
+    guest.wait_for(PROMPT, TICKS);
+}
+
+/// The commands, each with what its answer must say.
+fn dialogue(guest: &mut Guest) {
+    guest.wait_for("Type help for the commands.", TICKS);
+    guest.wait_for(PROMPT, TICKS);
+    ask(guest, "help", &["walk       ADDR [PID]", "poweroff"]);
+    ask(guest, "tasks", &["shell", "clock", "pulse", "primes      3  sleeping"]);
+    ask(guest, "mem", &["page frames up to 00ffffff: 15 used"]);
+    ask(guest, "walk 0x40100000 2", &["directory entry 256", "writable, user, accessed, dirty"]);
+    ask(guest, "walk 0", &["not mapped: an access would be a page fault"]);
+    ask(guest, "fault", &["error code 00000004", "linear address deadbeef", "ended by #PF"]);
+    ask(guest, "divide", &["ended by #DE divide error"]);
+    ask(guest, "gp", &["ended by #GP general protection"]);
+    ask(guest, "breakpoint", &["behind the breakpoint", "exited with code 0"]);
+    ask(guest, "syscall", &["CPL of this program: 3", "it took 10 ticks", "exited with code 7"]);
+    ask(guest, "run scribble", &["40000000: page protection, write, in user mode"]);
+    ask(guest, "run overflow", &["401feffc: page not present, write, in user mode"]);
+    ask(guest, "spawn spin", &["task 12 (spin) started"]);
+    ask(guest, "echo the shell still answers", &["\nthe shell still answers"]);
+    ask(guest, "kill 12", &["task 12 (spin) was killed"]);
+    ask(guest, "regs", &["CR0 80010015 PE EM ET WP PG"]);
+    ask(guest, "peek 100000", &["00100000  02 b0 ad 1b 02 00 01 00"]);
+    ask(guest, "gdt", &["TSS, busy (in TR) DPL 0"]);
+    ask(guest, "idt", &["interrupt gate, DPL 3  system call"]);
+    ask(guest, "pic", &["IRR 00  ISR 00  IMR ea"]);
+    ask(guest, "time", &["2020-01-01"]);
+    ask(guest, "ticks", &["timer interrupts since boot, 100 a second"]);
+    ask(guest, "ecko\x7f\x7fho edited", &["\nedited"]);
+    ask(guest, "nothing", &["no such command; help lists them all"]);
+    ask(guest, "mem", &["page frames up to 00ffffff: 15 used"]);
+}
+
+#[test]
+fn every_command_answers_after_a_boot_by_the_firmware() {
+    let mut guest = from_reset();
+    guest.wait_for("Cutaway BIOS", TICKS);
+    guest.wait_for("started by Cutaway BIOS", TICKS);
+    dialogue(&mut guest);
+    passed("teaching kernel, from reset by the BIOS");
+}
+
+#[test]
+fn every_command_answers_after_a_boot_by_multiboot() {
+    let kernel = std::fs::read(workspace_root().join("test-roms/kernel.bin")).unwrap();
+    let boot = Boot::Kernel { image: &kernel, initrd: None, cmdline: "" };
+    let mut guest = Guest::new(config(), &boot);
+    dialogue(&mut guest);
+    passed("teaching kernel, by multiboot");
+}
+
+#[test]
+fn every_cpu_model_reaches_the_prompt() {
+    for cpu in cpu_models() {
+        let mut guest = Guest::new(Config { cpu, ..config() }, &Boot::Rom(FIRMWARE));
+        guest.wait_for(PROMPT, TICKS);
+    }
+}
+
+#[test]
+fn poweroff_halt_and_reboot_end_the_run() {
+    let ends: [(&str, fn(&Stop) -> bool); 3] = [
+        ("poweroff", |stop| matches!(stop, Stop::PowerOff | Stop::DebugExit(_))),
+        ("halt", |stop| matches!(stop, Stop::Halted)),
+        ("reboot", |stop| matches!(stop, Stop::Reset)),
+    ];
+    for (command, is_expected) in ends {
+        let mut guest = from_reset();
+        guest.wait_for(PROMPT, TICKS);
+        guest.type_line(command);
+        let stop = guest.wait_for_stop(TICKS);
+        assert!(is_expected(&stop), "{command}: {stop:?}; {}", guest.tail());
+    }
+}
+
+#[test]
+fn reboot_starts_again_from_the_rom() {
+    let config = Config { on_reset: OnReset::Restart, ..config() };
+    let mut guest = Guest::new(config, &Boot::Rom(FIRMWARE));
+    guest.wait_for(PROMPT, TICKS);
+    guest.type_line("reboot");
+    guest.wait_for("Cutaway BIOS", TICKS);
+    guest.wait_for(PROMPT, TICKS);
+}
+
+/// Both with the same input at the same ticks.
+#[test]
+fn two_runs_are_equal() {
+    let run = || {
+        let mut guest = from_reset();
+        guest.wait_for(PROMPT, TICKS);
+        ask(&mut guest, "syscall", &["exited with code 7"]);
+        guest.fingerprint()
+    };
+    assert_eq!(run(), run());
+}
+
+/// The ROM that tests the services of the BIOS.
+#[test]
+fn the_services_of_the_bios_pass_their_tests() {
+    let rom = std::fs::read(workspace_root().join("firmware/tests/services.bin")).unwrap();
+    for memory in [2, 16, 17, 64, 3072] {
+        let config = Config { memory_bytes: memory * MIB, ..config() };
+        let mut guest = Guest::new(config, &Boot::Rom(&rom));
+        let stop = guest.wait_for_stop(5 * TICKS);
+        assert!(matches!(stop, Stop::DebugExit(33)), "{memory} MiB: {stop:?}; {}", guest.tail());
+    }
+    passed("services of the BIOS with 2 to 3072 MiB");
+}
+
+#[test]
+fn firmware_and_kernel_do_the_same_under_qemu() {
+    if program("qemu-system-i386").is_none() || cfg!(windows) {
+        skipped("firmware and teaching kernel under QEMU", "install qemu-system-x86");
+        return;
+    }
+    let folder = workspace_root().join("firmware");
+    let output = Command::new("sh").arg("test-qemu.sh").current_dir(folder).output().unwrap();
+    let (text, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}{errors}");
+    passed(text.trim());
+}
