@@ -163,6 +163,8 @@ main:
         user_faults EXC_GP, 0, "#GP(0) from CPL 3: HLT", hlt
         check32 [exc_frame], KERNEL_STACK_TOP - 20, "the error code lies below the five dwords"
         catch   .int_from_user_done
+        mov     ax, UDATA
+        mov     ds, ax
         user    .int_from_user
 .int_from_user:
         mov     eax, 0x1234abcd
