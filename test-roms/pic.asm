@@ -93,6 +93,7 @@ main:
         set_vector16 BASE1 + 0, irq0
         set_vector16 BASE1 + 4, irq4
         set_vector16 BASE2 + 0, irq8
+        set_vector16 BASE1 + 7, spurious_master
         out8    UART_MCR, MCR_OUT2
         out8    UART_IER, 0
 

@@ -252,7 +252,7 @@ main:
         mov     word [TSS_16 + 26], STACK_B             ; SP
         mov     word [TSS_16 + 34], KDATA               ; ES
         mov     word [TSS_16 + 36], CODE16              ; CS
-        mov     word [TSS_16 + 38], KDATA               ; SS
+        mov     word [TSS_16 + 38], DATA16              ; SS, of 16 bits
         mov     word [TSS_16 + 40], KDATA               ; DS
         mov     ebx, 0x12345678
         call    SEL_16:0
@@ -261,6 +261,7 @@ main:
         jmp     .faults
         bits    16
 .in_16:
+        movzx   esp, sp                         ; a 16-bit TSS says nothing about bits 31:16
         check16 ax, 0x1616, "AX of the 16-bit task"
         check_flags SF, STATUS, "FLAGS"
         check16 [TSS_16], TSS_SEL, "the link, a word at offset 0"
