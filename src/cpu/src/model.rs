@@ -49,9 +49,9 @@ impl CpuModel {
         match self {
             I486 => 0x480,
             Pentium3 => 0x683,
-            // Family 15, the first with long mode, and family 16.
+            // Family 0fh, the first with long mode; family 12h, which no erratum in Linux names.
             X86_64V1 => 0x0002_0fc2,
-            X86_64V2 => 0x0010_0f62,
+            X86_64V2 => 0x0030_0f10,
         }
     }
 
