@@ -64,6 +64,16 @@ impl Board {
         board
     }
 
+    /// Writes bytes to ports before the first instruction, in no time.
+    pub(crate) fn initialize_chips(&mut self, writes: &[(u16, u8)]) {
+        for &(address, value) in writes {
+            if let Some(selected) = self.select(address, Width::Byte) {
+                self.chips.write(selected, value, GuestTime::ZERO, &mut self.sinks);
+            }
+        }
+        self.settle();
+    }
+
     pub(crate) fn chips(&self) -> &Chips {
         &self.chips
     }

@@ -13,6 +13,7 @@ mod com_port;
 mod config;
 mod machine;
 mod memory_map;
+mod post;
 mod stats;
 mod time;
 mod wiring;

@@ -11,6 +11,7 @@ use crate::board::{Board, EventSink};
 use crate::boot::{self, Boot};
 use crate::chips::Request;
 use crate::config::{Config, MachineError, OnReset};
+use crate::post;
 use crate::stats::{ExitCounts, Stats};
 use cutaway_cpu::{Bus, Exit, TraceClasses, Unimplemented, Vcpu};
 use cutaway_devices::CharSink;
@@ -89,8 +90,11 @@ impl Machine {
         let mut cpu = vcpu.save();
         entry.apply(&mut cpu, &mut memory);
         vcpu.load(&cpu);
-        let board = Board::new(&config, memory);
+        let mut board = Board::new(&config, memory);
         let has_rom = matches!(boot, Boot::Rom(_));
+        if !has_rom {
+            board.initialize_chips(&post::WRITES);
+        }
         Ok(Self { config, vcpu, board, has_rom, input_log: None, exits: ExitCounts::default() })
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use cutaway_cpu::CpuModel;
+use cutaway_isa::Width;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -230,4 +231,18 @@ fn an_impossible_configuration_is_refused() {
         message(Config { ips: 0, ..Config::new(cpu) }),
         "the machine cannot run at 0 instructions a second"
     );
+}
+
+/// Linux takes an 8259A whose mask register does not hold a value for absent.
+#[test]
+fn a_kernel_finds_the_chips_as_firmware_leaves_them() {
+    let image = crate::boot::small_linux_kernel();
+    let boot = Boot::Kernel { image: &image, initrd: None, cmdline: "" };
+    let cpu = CpuModel::by_name("x86-64-v2").expect("the model is there");
+    let mut machine = Machine::new(Config::new(cpu), &boot).unwrap();
+
+    assert_eq!(machine.board.port_read(0x21, Width::Byte, 0), 0xff, "all lines are masked");
+    machine.board.port_write(0x21, Width::Byte, 0xfb, 0);
+    assert_eq!(machine.board.port_read(0x21, Width::Byte, 0), 0xfb);
+    assert!(machine.next_deadline().is_some(), "counter 0 of the 8254 runs");
 }
