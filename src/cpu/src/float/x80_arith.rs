@@ -57,25 +57,26 @@ pub(super) fn arithmetic_special(
 }
 
 /// `a + b`.
-#[inline]
+#[inline(always)]
 pub fn add(context: &mut Context, a: F80, b: F80) -> F80 {
     if a.is_normal() && b.is_normal() {
         return add_finite(context, Unpacked::normal(a), Unpacked::normal(b));
     }
-    add_special(context, a, b, b)
+    context.apart(|context| add_special(context, a, b, b))
 }
 
 /// `a - b`.
-#[inline]
+#[inline(always)]
 pub fn sub(context: &mut Context, a: F80, b: F80) -> F80 {
     if a.is_normal() && b.is_normal() {
         return add_finite(context, Unpacked::normal(a), Unpacked::normal(b.negate()));
     }
-    add_special(context, a, b, b.negate())
+    context.apart(|context| add_special(context, a, b, b.negate()))
 }
 
 /// `a + addend` where one is zero, denormal, infinite or no number. `b` is the operand as given,
 /// whose sign a NaN keeps in a subtraction.
+#[cold]
 fn add_special(context: &mut Context, a: F80, b: F80, addend: F80) -> F80 {
     if let Some(answer) = context.nan_or_unsupported_2(a, b) {
         return answer;
@@ -140,14 +141,15 @@ fn align(significand: u64, distance: u32) -> u128 {
 }
 
 /// `a * b`.
-#[inline]
+#[inline(always)]
 pub fn mul(context: &mut Context, a: F80, b: F80) -> F80 {
     if a.is_normal() && b.is_normal() {
         return mul_finite(context, Unpacked::normal(a), Unpacked::normal(b));
     }
-    mul_special(context, a, b)
+    context.apart(|context| mul_special(context, a, b))
 }
 
+#[cold]
 fn mul_special(context: &mut Context, a: F80, b: F80) -> F80 {
     if let Some(answer) = context.nan_or_unsupported_2(a, b) {
         return answer;
@@ -177,14 +179,15 @@ fn mul_finite(context: &mut Context, a: Unpacked, b: Unpacked) -> F80 {
 }
 
 /// `a / b`.
-#[inline]
+#[inline(always)]
 pub fn div(context: &mut Context, a: F80, b: F80) -> F80 {
     if a.is_normal() && b.is_normal() {
         return div_finite(context, Unpacked::normal(a), Unpacked::normal(b));
     }
-    div_special(context, a, b)
+    context.apart(|context| div_special(context, a, b))
 }
 
+#[cold]
 fn div_special(context: &mut Context, a: F80, b: F80) -> F80 {
     if let Some(answer) = context.nan_or_unsupported_2(a, b) {
         return answer;

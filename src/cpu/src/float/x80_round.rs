@@ -173,10 +173,20 @@ impl Context {
             let exponent = exponent as u16 + u16::from(carry);
             return F80::from_parts(negative, exponent, rounded | u64::from(carry) << 63);
         }
-        self.pack_any(negative, exponent, significand)
+        self.apart(|context| context.pack_any(negative, exponent, significand))
+    }
+
+    /// Runs a rare, long way on a copy, so that the short way can keep its context in registers.
+    #[inline(always)]
+    pub(super) fn apart<R>(&mut self, run: impl FnOnce(&mut Self) -> R) -> R {
+        let mut copy = *self;
+        let result = run(&mut copy);
+        *self = copy;
+        result
     }
 
     /// [`Context::pack`] without assumptions.
+    #[inline(never)]
     fn pack_any(&mut self, negative: bool, exponent: i32, significand: u128) -> F80 {
         let rounded = self.round_significand(negative, significand);
         let rounded_exponent = exponent + i32::from(rounded.carry);

@@ -180,21 +180,18 @@ impl X87 {
     /// FXCH ST(i). An empty register counts as the indefinite.
     #[inline(never)]
     pub fn exchange(&mut self, i: usize) {
-        if self.is_empty(0) || self.is_empty(i) {
-            if !self.stack_underflow() {
-                return;
-            }
+        if let Some((top, other)) = self.both(0, i) {
+            self.replace_codes(SW_C1, 0);
+            self.registers.swap(top, other);
+        } else if self.stack_underflow() {
             for n in [0, i] {
                 if self.is_empty(n) {
                     self.set_st(n, F80::INDEFINITE);
                 }
             }
-        } else {
-            self.replace_codes(SW_C1, 0);
+            let (top, other) = (self.physical(0), self.physical(i));
+            self.registers.swap(top, other);
         }
-        let (top, other) = (self.st(0), self.st(i));
-        self.set_st(0, other);
-        self.set_st(i, top);
     }
 
     /// FCMOVcc ST(0), ST(i). C1 stays as it is (measured).
@@ -214,18 +211,19 @@ impl X87 {
     /// FADD, FSUBR and the like between registers: ST(to) := ST(to) op ST(with).
     #[inline(never)]
     pub fn arithmetic(&mut self, operation: Operation, to: usize, with: usize, pops: Pops) {
-        if self.is_empty(to) || self.is_empty(with) {
+        let Some((to, with)) = self.both(to, with) else {
             if self.stack_underflow() {
                 self.set_st(to, F80::INDEFINITE);
                 self.pop_some(pops);
             }
             return;
-        }
+        };
         let mut context = self.context();
-        let result = arithmetic(&mut context, operation, self.st(to), self.st(with));
+        let (a, b) = (self.registers[to], self.registers[with]);
+        let result = arithmetic(&mut context, operation, a, b);
         self.apply(&context);
         if !context.blocks_result() {
-            self.set_st(to, result);
+            self.registers[to] = result;
             self.pop_some(pops);
         }
     }

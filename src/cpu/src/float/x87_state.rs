@@ -193,6 +193,14 @@ impl X87 {
         self.registers[self.physical(i)]
     }
 
+    /// The physical registers of ST(i) and ST(j), if neither is empty.
+    #[inline(always)]
+    pub(super) fn both(&self, i: usize, j: usize) -> Option<(usize, usize)> {
+        let (i, j) = (self.physical(i), self.physical(j));
+        let needed = 1 << i | 1 << j;
+        (self.in_use & needed == needed).then_some((i, j))
+    }
+
     /// Whether ST(i) is empty.
     #[inline(always)]
     #[must_use]
