@@ -530,6 +530,20 @@ impl Target for Exec<'_> {
         self.cpu.lazy.set_rflags(values::compare_flags(self.cpu.lazy.known, bits));
         self.note_x87(step.opcode);
     }
+    fn x87_wide(
+        &mut self,
+        _: &'static str,
+        opcode: u16,
+        run: fn(&mut X87, u64, u16),
+    ) -> Step<Self> {
+        let (seg, offset) = (self.segment(), self.offset());
+        let behind = offset.wrapping_add(8) & self.address_width().mask();
+        let low = self.cpu.read_segment(self.bus, seg, offset, Width::Qword)?;
+        let high = self.cpu.read_segment(self.bus, seg, behind, Width::Word)?;
+        run(&mut self.cpu.x87, low, high as u16);
+        self.note_x87(opcode);
+        Ok(())
+    }
     fn x87_store(
         &mut self,
         _: &'static str,
@@ -537,12 +551,19 @@ impl Target for Exec<'_> {
         format: Format,
         pops: Pops,
     ) -> Step<Self> {
-        let (seg, offset) = (self.segment(), self.offset());
-        self.cpu.probe_write(self.bus, seg, offset, format.width().bytes())?;
+        let (seg, offset, w) = (self.segment(), self.offset(), format.width());
+        let behind = offset.wrapping_add(8) & self.address_width().mask();
+        self.cpu.probe_write(self.bus, seg, offset, w.bytes())?;
+        if format.is_wide() {
+            self.cpu.probe_write(self.bus, seg, behind, 2)?;
+        }
         let store = self.cpu.x87.prepare_store(format);
         if store.allowed {
-            let low = store.low & format.width().mask();
-            self.cpu.write_segment(self.bus, seg, offset, format.width(), low)?;
+            self.cpu.write_segment(self.bus, seg, offset, w, store.low & w.mask())?;
+            if format.is_wide() {
+                let high = u64::from(store.high);
+                self.cpu.write_segment(self.bus, seg, behind, Width::Word, high)?;
+            }
         }
         self.cpu.x87.finish_store(&store, pops);
         self.note_x87(opcode);

@@ -765,6 +765,21 @@ impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
         self.note_x87(step.opcode);
     }
     #[inline(always)]
+    fn x87_wide(
+        &mut self,
+        _: &'static str,
+        opcode: u16,
+        run: fn(&mut X87, u64, u16),
+    ) -> Step<Self> {
+        let linear = self.linear(0, 10, false)?;
+        let at = self.readable(linear, 10)?;
+        let low = self.cpu.load_scalar(at, Width::Qword);
+        let high = self.cpu.load_scalar(at + 8, Width::Word);
+        run(&mut self.cpu.x87, low, high as u16);
+        self.note_x87(opcode);
+        Ok(())
+    }
+    #[inline(always)]
     fn x87_store(
         &mut self,
         _: &'static str,
@@ -772,9 +787,9 @@ impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
         format: Format,
         pops: Pops,
     ) -> Step<Self> {
-        let w = format.width();
-        let linear = self.linear(0, w.bytes(), true)?;
-        let at = self.writable(linear, w.bytes())?;
+        let bytes = if format.is_wide() { 10 } else { format.width().bytes() };
+        let linear = self.linear(0, bytes, true)?;
+        let at = self.writable(linear, bytes)?;
         if !store_x87(self.cpu, at, format, pops) {
             return Err(Miss);
         }
@@ -819,6 +834,9 @@ fn store_x87(cpu: &mut Vcpu, at: usize, format: Format, pops: Pops) -> bool {
     let store = cpu.x87.prepare_store(format);
     if store.allowed {
         cpu.store_scalar(at, format.width(), store.low);
+        if format.is_wide() {
+            cpu.store_scalar(at + 8, Width::Word, u64::from(store.high));
+        }
         cpu.x87.finish_store(&store, pops);
     }
     store.allowed

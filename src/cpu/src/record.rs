@@ -485,6 +485,18 @@ impl Target for Record {
     fn x87_compare(&mut self, step: X87Compare, operand: &String) {
         self.effect(format!("ZF PF CF x87 := {}(x87, {operand}); OF SF AF := 0", step.name));
     }
+    fn x87_wide(
+        &mut self,
+        name: &'static str,
+        _: u16,
+        _: fn(&mut X87, u64, u16),
+    ) -> Step<Self> {
+        self.may_fault();
+        let value = self.memory_text();
+        let value = self.temporary(format!("{value} (10 bytes)"));
+        self.effect(format!("x87 := {name}(x87, {value})"));
+        Ok(())
+    }
     fn x87_store(&mut self, name: &'static str, _: u16, format: Format, _: Pops) -> Step<Self> {
         self.may_fault();
         let place = self.operand(0, format.width());

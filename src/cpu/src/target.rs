@@ -301,6 +301,14 @@ pub(crate) trait Target: Sized {
     fn x87(&mut self, step: X87Step, operand: &Self::Value);
     /// `x87` for FCOMI and its kin.
     fn x87_compare(&mut self, step: X87Compare, operand: &Self::Value);
+    /// Runs an x87 instruction on the ten bytes of its memory operand: `run` gets the low eight,
+    /// then the high two.
+    fn x87_wide(
+        &mut self,
+        name: &'static str,
+        opcode: u16,
+        run: fn(&mut X87, u64, u16),
+    ) -> Step<Self>;
     /// Stores ST(0), converted, to the memory operand; nothing if an unmasked exception forbids.
     fn x87_store(
         &mut self,

@@ -67,6 +67,13 @@ pub enum Format {
 }
 
 impl Format {
+    /// Whether it takes ten bytes in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_wide(self) -> bool {
+        matches!(self, Self::Extended | Self::Bcd)
+    }
+
     /// Width in memory; the ten-byte formats have their low eight bytes here.
     #[inline(always)]
     #[must_use]

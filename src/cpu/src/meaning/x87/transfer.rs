@@ -4,8 +4,6 @@
 //! "FLD1 …", "FXCH", "FCMOVcc", "FFREE", "FINCSTP", "FDECSTP".
 
 use super::{registers, source};
-use crate::exception::Fault;
-use crate::exec::Exec;
 use crate::flags::Cc;
 use crate::float::x87_operand::Format;
 use crate::float::x87_stack::Pops;
@@ -37,7 +35,7 @@ fn move_if<T: Target>(t: &mut T, name: &'static str, opcode: u16, cc: Cc) -> Ste
     Ok(())
 }
 
-/// FST, FIST and their kin, up to 64 bits.
+/// FST, FIST, FBSTP and their kin.
 #[inline(always)]
 fn store<T: Target>(
     t: &mut T,
@@ -58,40 +56,22 @@ const fn truncated(w: Width) -> Format {
 }
 
 /// FLD m80fp and FBLD.
-fn load_wide(e: &mut Exec<'_>, opcode: u16, run: fn(&mut X87, [u8; 10])) -> Result<(), Fault> {
-    e.x87_ready()?;
-    let (seg, at) = (e.segment(), e.offset());
-    let behind = at.wrapping_add(8) & e.address_width().mask();
-    let low = e.cpu.read_segment(e.bus, seg, at, Qword)?;
-    let high = e.cpu.read_segment(e.bus, seg, behind, Word)?;
-    let value = F80::new(high as u16, low);
-    run(&mut e.cpu.x87, value.to_bytes());
-    e.note_x87(opcode);
-    Ok(())
-}
-
-/// FSTP m80fp and FBSTP.
-fn store_wide(e: &mut Exec<'_>, opcode: u16, format: Format) -> Result<(), Fault> {
-    e.x87_ready()?;
-    let (seg, at) = (e.segment(), e.offset());
-    let behind = at.wrapping_add(8) & e.address_width().mask();
-    e.cpu.probe_write(e.bus, seg, at, 8)?;
-    e.cpu.probe_write(e.bus, seg, behind, 2)?;
-    let store = e.cpu.x87.prepare_store(format);
-    if store.allowed {
-        e.cpu.write_segment(e.bus, seg, at, Qword, store.low)?;
-        e.cpu.write_segment(e.bus, seg, behind, Word, u64::from(store.high))?;
-    }
-    e.cpu.x87.finish_store(&store, Pops::Once);
-    e.note_x87(opcode);
-    Ok(())
+#[inline(always)]
+fn load_wide<T: Target>(
+    t: &mut T,
+    name: &'static str,
+    opcode: u16,
+    run: fn(&mut X87, u64, u16),
+) -> Step<T> {
+    t.x87_ready()?;
+    t.x87_wide(name, opcode, run)
 }
 
 rows! {
     unary Fld_m32fp => source(Dword, "fld", 0x100, |x, m| x.load_single(m as u32));
     unary Fld_m64fp => source(Qword, "fld", 0x500, |x, m| x.load_double(m));
-    exec Fld_m80fp => |e| load_wide(e, 0x328, |x, m| x.load(F80::from_bytes(m)));
-    exec Fbld_m80bcd => |e| load_wide(e, 0x720, |x, m| x.load_bcd(m));
+    unary Fld_m80fp => load_wide("fld", 0x328, |x, low, high| x.load(F80::new(high, low)));
+    unary Fbld_m80bcd => load_wide("fbld", 0x720, |x, low, high| x.load_bcd(F80::new(high, low).to_bytes()));
     unary Fild_m16int => source(Word, "fild", 0x700, |x, m| x.load_integer(Word.sign_extend(m) as i64));
     unary Fild_m32int => source(Dword, "fild", 0x300, |x, m| x.load_integer(Dword.sign_extend(m) as i64));
     unary Fild_m64int => source(Qword, "fild", 0x728, |x, m| x.load_integer(m as i64));
@@ -99,8 +79,8 @@ rows! {
     unary Fstp_m32fp => store("fstp", 0x118, Format::Single, Pops::Once);
     unary Fst_m64fp => store("fst", 0x510, Format::Double, Pops::None);
     unary Fstp_m64fp => store("fstp", 0x518, Format::Double, Pops::Once);
-    exec Fstp_m80fp => |e| store_wide(e, 0x338, Format::Extended);
-    exec Fbstp_m80bcd => |e| store_wide(e, 0x730, Format::Bcd);
+    unary Fstp_m80fp => store("fstp", 0x338, Format::Extended, Pops::Once);
+    unary Fbstp_m80bcd => store("fbstp", 0x730, Format::Bcd, Pops::Once);
     unary Fist_m16int => store("fist", 0x710, integer(Word), Pops::None);
     unary Fistp_m16int => store("fistp", 0x718, integer(Word), Pops::Once);
     unary Fist_m32int => store("fist", 0x310, integer(Dword), Pops::None);
