@@ -7,7 +7,7 @@
 use crate::Vcpu;
 use crate::block::{BLOCK_MAX, Cold};
 use crate::exception::{Exception, Fault};
-use crate::exec::{Exec, ExecFn, gpr_place, seg_of};
+use crate::exec::{Exec, ExecFn, address_width, gpr_place, implied_width, seg_of};
 use crate::fast::{Op, fall, slow};
 use crate::meaning::{is_x87, memory_modrm, needs_sse, sse_unavailable};
 use crate::shapes::{Addressing, Kind, Shape};
@@ -39,22 +39,11 @@ pub(crate) fn exec_of(cpu: &Vcpu, instruction: &Instruction) -> ExecFn {
 
 fn kind_of_memory(i: &Instruction, mode: Mode) -> Kind {
     let seg = seg_of(i.memory_segment()).unwrap_or(Seg::Ds);
-    let base = i.memory_base();
     let index = i.memory_index();
-    let register = if base == Register::None { index } else { base };
-    let width = match register {
-        Register::RIP => Width::Qword,
-        Register::EIP => return Kind::Other,
-        Register::None => match i.memory_displ_size() {
-            2 => Width::Word,
-            4 => Width::Dword,
-            _ => Width::Qword,
-        },
-        _ => match gpr_place(register) {
-            Some(place) => place.width,
-            None => return Kind::Other,
-        },
-    };
+    let width = address_width(i);
+    if i.memory_base() == Register::EIP {
+        return Kind::Other;
+    }
     if mode.contains(Mode::BITS_64) {
         return match (width, seg) {
             (Width::Qword, Seg::Fs | Seg::Gs) => Kind::Based64,
@@ -114,7 +103,7 @@ fn register_field(i: &Instruction, n: u32) -> u8 {
 fn address_slot(register: Register) -> u8 {
     match register {
         Register::None => ZERO as u8,
-        Register::RIP => RIP as u8,
+        Register::RIP | Register::EIP => RIP as u8,
         _ => gpr_place(register).map_or(ZERO as u8, |place| place.slot as u8),
     }
 }
@@ -158,16 +147,6 @@ fn addressing(i: &Instruction, mode: Mode) -> Addressing {
     } else {
         Addressing::Windowed
     }
-}
-
-/// Address width of a string instruction.
-fn implied_width(i: &Instruction) -> Option<Width> {
-    (0..i.op_count()).find_map(|n| match i.op_kind(n) {
-        OpKind::MemorySegSI | OpKind::MemorySegDI | OpKind::MemoryESDI => Some(Width::Word),
-        OpKind::MemorySegESI | OpKind::MemorySegEDI | OpKind::MemoryESEDI => Some(Width::Dword),
-        OpKind::MemorySegRSI | OpKind::MemorySegRDI | OpKind::MemoryESRDI => Some(Width::Qword),
-        _ => None,
-    })
 }
 
 /// Whether no handler may run it, whatever its operands.
@@ -221,10 +200,7 @@ fn operation(cpu: &Vcpu, i: &Instruction, start: usize, row: Option<&Row>) -> Op
         let displacement = width.sign_extend(i.near_branch_target().wrapping_sub(i.next_ip()));
         imm = displacement.wrapping_add(u64::from(next));
     }
-    let address = implied_width(i).unwrap_or(match shape.a {
-        _ if mode.contains(Mode::BITS_64) => Width::Qword,
-        _ => operand_address_width(i),
-    });
+    let address = address_width(i);
     Op {
         run: run.unwrap_or(slow),
         imm,
@@ -239,16 +215,6 @@ fn operation(cpu: &Vcpu, i: &Instruction, start: usize, row: Option<&Row>) -> Op
         left: 0,
         len: i.len() as u8,
         address: address as u8,
-    }
-}
-
-fn operand_address_width(i: &Instruction) -> Width {
-    let register =
-        if i.memory_base() == Register::None { i.memory_index() } else { i.memory_base() };
-    match gpr_place(register) {
-        Some(place) => place.width,
-        None if i.memory_displ_size() == 2 => Width::Word,
-        None => Width::Dword,
     }
 }
 
@@ -275,9 +241,11 @@ impl Vcpu {
         let mut at = 0;
         let mut closed = false;
         while ops.len() < BLOCK_MAX && at < bytes.len() {
-            let (instruction, len) = match decode(self.mode.code_size(), &bytes[at..], 0) {
+            let longest = &bytes[at..bytes.len().min(at + 15)];
+            let (instruction, len) = match decode(self.mode.code_size(), longest, 0) {
                 Ok(instruction) => (instruction, instruction.len()),
-                Err(DecodeError::NeedsMore) => break,
+                // `step` fetches from the next page, or raises #GP(0).
+                Err(DecodeError::NeedsMore | DecodeError::TooLong) => break,
                 Err(DecodeError::Invalid) => (Instruction::default(), 1),
             };
             let valid =
