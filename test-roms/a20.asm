@@ -2,7 +2,7 @@
 ; 8086's wrap at 1 MiB comes back; port 0x92 and the keyboard controller both open it.
 ;
 ; Source: Intel 82371SB (PIIX3) datasheet, "PORT92—Port 92 Register"; 8042 output port bit 1, IBM
-; PC AT Technical Reference, "Keyboard Controller", commands D0 and D1; Intel SDM vol. 3B §21.1.1,
+; PC AT Technical Reference, "Keyboard Controller", commands D0 and D1; Intel SDM vol. 3B §20.1.1,
 ; "Address Translation in Real-Address Mode" (real mode reaches 0x10ffef).
 ; Both gates are combined by OR on the PIIX3, so one is always closed before the other is tried.
 ; CPU: 486. Memory: 4 MiB.

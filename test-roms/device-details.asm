@@ -2,7 +2,7 @@
 ; the ROMs about them. QEMU 7.2 has a different answer in each topic.
 ;
 ; Source: Intel 8254 datasheet, "Mode Definitions", "Read-Back Command", "Gate Pin Operations
-; Summary"; National Semiconductor PC16550D datasheet, §8.8 and §8.10, "Modem Status Register"; IBM
+; Summary"; National Semiconductor PC16550D datasheet, §8.9, "Modem Status Register"; IBM
 ; PC AT Technical Reference for OUT2.
 ; CPU: 486, in real mode.
 
@@ -158,7 +158,7 @@ main:
         movzx   ebx, bx
         check_range ebx, 0x51, 0x100, "the largest"
 
-        topic   "16550A: changes of modem signals (PC16550D 8.10)"
+        topic   "16550A: changes of modem signals (PC16550D 8.9)"
         call    drain
         out8    IER, 0
         out8    MCR, MCR_LOOP

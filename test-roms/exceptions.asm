@@ -308,7 +308,7 @@ main:
         check_bits32 ecx, IOPL3 | IF | DF | CF, DF | CF, "POPF at CPL 3: IOPL and IF stay, silently"
         check_bits32 edx, IOPL3 | IF | SF, SF, "IRET at CPL 3: IOPL and IF stay, silently"
 
-        topic   "privileged and IOPL-sensitive instructions (SDM vol. 3A 5.9; vol. 1 18.5)"
+        topic   "privileged and IOPL-sensitive instructions (SDM vol. 3A 5.9; vol. 1 19.5)"
         user_faults EXC_GP, 0, "CLI at CPL 3, IOPL 0", cli
         user_faults EXC_GP, 0, "STI", sti
         user_faults EXC_GP, 0, "IN", in al, 0x80

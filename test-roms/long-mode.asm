@@ -2,7 +2,7 @@
 ; lost, canonical addresses, FS and GS bases, the 64-bit interrupt frame and its stacks,
 ; compatibility mode, 4-level paging.
 ;
-; Source: Intel SDM vol. 3A §10.8.5, "Initializing IA-32e Mode"; §6.14, "Exception and Interrupt
+; Source: Intel SDM vol. 3A §9.8.5, "Initializing IA-32e Mode"; §6.14, "Exception and Interrupt
 ; Handling in 64-bit Mode"; §4.5, "4-Level Paging"; §3.4.4, "Segment Loading Instructions in IA-32e
 ; Mode"; vol. 1 §3.4.1.1, "General-Purpose Registers in 64-Bit Mode", §3.3.7.1, "Canonical
 ; Addressing"; vol. 2, each instruction's "64-Bit Mode Exceptions" and opcode table.
@@ -35,7 +35,7 @@ section .text
 main:
         enter_protected
 
-        topic   "into long mode (SDM vol. 3A 10.8.5)"
+        topic   "into long mode (SDM vol. 3A 9.8.5)"
         call    make_long_tables
         mov     eax, cr4
         or      eax, CR4_PAE
@@ -370,7 +370,7 @@ main:
         dw      FREE_SEL + 0x100
 
 .compatibility:
-        topic   "compatibility mode (SDM vol. 3A 10.8.5.3; vol. 2, RET, JMP)"
+        topic   "compatibility mode (SDM vol. 3A 9.8.5.3; vol. 2, RET, JMP)"
         mov     rbx, 0x1111222233334444
         push    qword KCODE32
         push    qword .compatible
@@ -493,7 +493,7 @@ main:
         check64 rdi, HIGH + 24, "RDI in the upper half"
         check64 [FRAME_A + 16], 0x5a5a5a5a5a5a5a5a, "three qwords stored"
 
-        topic   "and out again (SDM vol. 3A 10.8.5.4)"
+        topic   "and out again (SDM vol. 3A 9.8.5.4)"
         leave_long
         mov     ecx, MSR_EFER
         rdmsr

@@ -1,7 +1,7 @@
 ; protected-mode: the switch to protected mode and back, step by step, and what the descriptor
 ; caches keep across it.
 ;
-; Source: Intel SDM vol. 3A §10.9, "Mode Switching"; §3.4.3, "Segment Registers" (the hidden part);
+; Source: Intel SDM vol. 3A §9.9, "Mode Switching"; §3.4.3, "Segment Registers" (the hidden part);
 ; §2.5, "Control Registers"; vol. 2, LGDT/LIDT, SGDT, SIDT, SMSW, LMSW, CLTS.
 ; CPU: 486.
 
@@ -13,9 +13,10 @@ OFFSET_SEL      equ FREE_SEL            ; data, base 0x12345: any byte can be a 
 HUGE_SEL        equ FREE_SEL + 8        ; data, base 0, 4 GiB, for the 4 GiB real mode below
 
 main:
-        topic   "before: CR0 after reset (SDM vol. 3A 10.1, table 10-1)"
+        topic   "before: CR0 after reset (SDM vol. 3A 9.1, table 9-1)"
         mov     eax, cr0
-        check_bits32 eax, CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM | CR0_PG, 0, "CR0 after reset: real mode, no paging"
+%define CLEAR_AFTER_RESET CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM | CR0_PG
+        check_bits32 eax, CLEAR_AFTER_RESET, 0, "CR0 after reset: real mode, no paging"
         mov     eax, cr0
         check_bits32 eax, CR0_ET, CR0_ET, "CR0.ET is one on the 486 and later"
         smsw    ax
@@ -39,7 +40,7 @@ main:
         check32 [VARS + 10], 0x00abcdef, "LIDT, 16-bit operand size: 24 bits of base"
         lidt    [cs:ROM16(idt_pointer_real)]
 
-        topic   "PE set: CS is the old one until a far jump loads it (SDM vol. 3A 10.9.1)"
+        topic   "PE set: CS is the old one until a far jump loads it (SDM vol. 3A 9.9.1)"
         call    make_gdt
         lgdt    [cs:ROM16(gdt_pointer)]
         lidt    [cs:ROM16(idt_pointer)]
@@ -134,7 +135,7 @@ main:
         smsw    ax
         check_bits16 ax, 0xf, CR0_PE, "SMSW"
 
-        topic   "back to real mode: bases and limits stay until loaded (SDM vol. 3A 10.9.2)"
+        topic   "back to real mode: bases and limits stay until loaded (SDM vol. 3A 9.9.2)"
         set_descriptor HUGE_SEL, 0, 0xfffff, ACC_DATA, FLAG_G
         mov     ax, HUGE_SEL
         mov     fs, ax

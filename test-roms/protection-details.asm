@@ -178,7 +178,7 @@ main:
         mov     eax, 1 << 10
         mov     dr7, eax
 
-        topic   "a task switch with a bad DS: the fault is in the new task (SDM vol. 3A table 8-1)"
+        topic   "a task switch with a bad DS: the fault is in the new task (SDM vol. 3A table 7-1)"
         mov     edi, TSS_B
         xor     eax, eax
         mov     ecx, TSS_BYTES / 4

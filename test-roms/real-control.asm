@@ -2,7 +2,7 @@
 ; mode.
 ;
 ; Source: Intel SDM vol. 2, the page of each instruction, and appendix B, "Condition Test Field";
-; vol. 3B §21.1, "Real-Address Mode".
+; vol. 3B §20.1, "Real-Address Mode".
 ; CPU: 486.
 
 %define ROM_NAME "real-control"
@@ -224,7 +224,7 @@ main:
         check16 sp, STACK_TOP - 6 - 8, "ENTER 8, 2: SP"
         leave
 
-        topic   "segment registers: linear address = selector * 16 + offset (SDM vol. 3B 21.1.1)"
+        topic   "segment registers: linear address = selector * 16 + offset (SDM vol. 3B 20.1.1)"
         mov     ax, SEG_A
         mov     es, ax
         mov     ax, SEG_B
@@ -290,7 +290,7 @@ main:
         xlatb
         check8  al, 0x99, "XLATB"
 
-        topic   "INT, INTO, BOUND, IRET (SDM vol. 2, INT n, BOUND, IRET; vol. 3B 21.1.4)"
+        topic   "INT, INTO, BOUND, IRET (SDM vol. 2, INT n, BOUND, IRET; vol. 3B 20.1.4)"
         set_vector16 0x60, int60
         sti
         load_flags IF | CF | DF
@@ -337,7 +337,7 @@ main:
         pop     ax
         check16 ax, FIXED1, "all clear"
 
-        topic   "LIDT moves the vector table in real mode (SDM vol. 3B 21.1.4)"
+        topic   "LIDT moves the vector table in real mode (SDM vol. 3B 20.1.4)"
         mov     word [0x8000 + 3 * 4], ROM16(.moved)
         mov     word [0x8000 + 3 * 4 + 2], 0xf000
         mov     word [VARS], 0x3ff

@@ -1,7 +1,8 @@
 ; real-limits: segments of real mode end at 64 KiB: what runs over the end raises #GP or #SS.
 ;
-; Source: Intel SDM vol. 3B §21.1.1, "Address Translation in Real-Address Mode"; vol. 3B §22.28,
-; "Segment Wraparound"; vol. 2, "Real-Address Mode Exceptions" of MOV, POP, JMP.
+; Source: Intel SDM vol. 3B §20.1.1, "Address Translation in Real-Address Mode"; vol. 3B chapter 22,
+; "Architecture Compatibility", on segment wraparound; vol. 2, "Real-Address Mode Exceptions" of
+; MOV, POP, JMP.
 ; QEMU's TCG does not check these limits.
 ; CPU: 486.
 

@@ -347,7 +347,7 @@ main:
         fnstenv [area]
         check16 [area + 8], 0xffff, "EMMS empties all registers"
 
-        topic   "FXSAVE, FXRSTOR (SDM vol. 2, FXSAVE, table 3-43 of its layout)"
+        topic   "FXSAVE, FXRSTOR (SDM vol. 2, FXSAVE, its table of the layout)"
         fninit
         fld1
         movaps  xmm0, [v1234]

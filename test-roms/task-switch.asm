@@ -1,9 +1,9 @@
 ; task-switch: the hardware task switch by JMP, CALL, IRET, interrupts and exceptions, directly and
 ; through task gates; what is saved and loaded, busy and nested-task flags, its faults.
 ;
-; Source: Intel SDM vol. 3A chapter 8, "Task Management", mainly §8.3, "Task Switching" (the list
-; of steps), table 8-1, "Exception Conditions Checked During a Task Switch", table 8-2, "Effect of
-; a Task Switch on Busy Flag, NT Flag, Previous Task Link Field, and TS Flag"; §8.6, "16-Bit
+; Source: Intel SDM vol. 3A chapter 7, "Task Management", mainly §7.3, "Task Switching" (the list
+; of steps), table 7-1, "Exception Conditions Checked During a Task Switch", table 7-2, "Effect of
+; a Task Switch on Busy Flag, NT Flag, Previous Task Link Field, and TS Flag"; §7.6, "16-Bit
 ; Task-State Segment (TSS)".
 ; CPU: 486.
 
@@ -53,7 +53,7 @@ main:
         set_gate32 GATE_TASK, SEL_B, 0, ACC_TASK
         set_gate32 GATE_ABSENT, SEL_ABSENT, 0, ACC_TASK
 
-        topic   "JMP to a TSS: the old state is saved, the new loaded (SDM vol. 3A 8.3)"
+        topic   "JMP to a TSS: the old state is saved, the new loaded (SDM vol. 3A 7.3)"
         call    make_task_b
         mov     dword [TSS_B + TSS_EIP], .in_b
         mov     dword [TSS_B + TSS_LINK], 0x1234
@@ -122,7 +122,7 @@ main:
         busy    SEL_B, ACC_TSS32, "the second TSS is available again"
         mov     esp, STACK_TOP
 
-        topic   "CALL nests, IRET returns (SDM vol. 3A table 8-2, 8.4)"
+        topic   "CALL nests, IRET returns (SDM vol. 3A table 7-2, 7.4)"
         call    make_task_b
         mov     dword [TSS_B + TSS_EIP], .called
         mov     esp, STACK_TOP
@@ -154,7 +154,7 @@ main:
         iretd
 
 .gates:
-        topic   "task gates in the GDT and the IDT (SDM vol. 3A 8.2.5)"
+        topic   "task gates in the GDT and the IDT (SDM vol. 3A 7.2.5)"
         call    make_task_b
         mov     dword [TSS_B + TSS_EIP], .by_gate
         call    SEL_GATE:0
@@ -174,7 +174,7 @@ main:
         iretd
 
 .exception:
-        topic   "an exception through a task gate: the error code is on the new stack (8.3)"
+        topic   "an exception through a task gate: the error code is on the new stack (7.3)"
         call    make_task_b
         mov     dword [TSS_B + TSS_EIP], .handler
         set_gate32 EXC_NP, SEL_B, 0, ACC_TASK
@@ -194,7 +194,7 @@ main:
 .exception_done:
         set_gate32 EXC_NP, KCODE32, stubs32 + EXC_NP * stub32_bytes, ACC_INT32
 
-        topic   "a task switch loads CR3 and LDTR, and may change CPL (8.3)"
+        topic   "a task switch loads CR3 and LDTR, and may change CPL (7.3)"
         call    make_tables
         mov     dword [TSS + TSS_CR3], 0xbad00000       ; read by a switch, never written
         mov     eax, PD
@@ -241,7 +241,7 @@ main:
         and     eax, ~CR0_PG
         mov     cr0, eax
 
-        topic   "a 16-bit TSS (SDM vol. 3A 8.6)"
+        topic   "a 16-bit TSS (SDM vol. 3A 7.6)"
         mov     edi, TSS_16
         xor     eax, eax
         mov     ecx, 11
@@ -270,7 +270,7 @@ main:
         bits    32
 
 .faults:
-        topic   "faults (SDM vol. 3A table 8-1)"
+        topic   "faults (SDM vol. 3A table 7-1)"
         clts
         call    make_task_b
         or      byte [GDT + SEL_B + 5], 2
@@ -291,7 +291,7 @@ main:
         caught  EXC_TS, SEL_B, "IRET to a task that is not busy"
         check_bits32 [exc_flags], NT, NT, "NT stays"
 
-        topic   "a bad segment in the new TSS: #TS in the new task (table 8-1)"
+        topic   "a bad segment in the new TSS: #TS in the new task (table 7-1)"
         call    make_task_b
         mov     dword [TSS_B + TSS_CS], KDATA
         mov     dword [TSS_B + TSS_EIP], main

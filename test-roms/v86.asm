@@ -1,9 +1,9 @@
 ; v86: virtual-8086 mode: entry and exit, addresses, what is privileged and what IOPL decides, the
 ; I/O permission bitmap, and a small monitor that gives a real-mode program its interrupts.
 ;
-; Source: Intel SDM vol. 3B chapter 21, "8086 Emulation", mainly §21.2, "Virtual-8086 Mode", §21.2.5,
-; "Entering Virtual-8086 Mode", §21.2.7, "Sensitive Instructions", §21.2.8, "Virtual-8086 Mode I/O",
-; §21.3, "Interrupt and Exception Handling in Virtual-8086 Mode"; vol. 1 §19.5.2, "I/O Permission Bit
+; Source: Intel SDM vol. 3B chapter 20, "8086 Emulation", mainly §20.2, "Virtual-8086 Mode", §20.2.5,
+; "Entering Virtual-8086 Mode", §20.2.7, "Sensitive Instructions", §20.2.8, "Virtual-8086 Mode I/O",
+; §20.3, "Interrupt and Exception Handling in Virtual-8086 Mode"; vol. 1 §19.5.2, "I/O Permission Bit
 ; Map". The virtual-mode extensions (CR4.VME) are not used.
 ; CPU: 486.
 
@@ -59,7 +59,7 @@ IOMAP           equ TSS + TSS_BYTES
         caught  EXC_GP, 0, %1
         check32 [exc_ip], ROM16(%%end), %1, ": runs to its end"
 %endmacro
-; A register of the frame on the stack of CPL 0 (SDM vol. 3B figure 21-4).
+; A register of the frame on the stack of CPL 0 (SDM vol. 3B figure 20-4).
 %define FRAME(n) [KERNEL_STACK_TOP - (n)]
 FRAME_GS        equ 4
 FRAME_FS        equ 8
@@ -88,7 +88,7 @@ main:
         mov     ax, TSS_SEL
         ltr     ax
 
-        topic   "in and out (SDM vol. 3B 21.2.5, 21.2.6, figure 21-4)"
+        topic   "in and out (SDM vol. 3B 20.2.5, 20.2.6, figure 20-4)"
         catch   .first_done
         v86     .first, CF
         bits    16
@@ -129,7 +129,7 @@ main:
         mov     ecx, gs
         check16 cx, 0, "GS too"
 
-        topic   "addresses are those of real mode (SDM vol. 3B 21.2.2)"
+        topic   "addresses are those of real mode (SDM vol. 3B 20.2.2)"
         mov     dword [(V86_SEG + 2) * 16 + 0x1230], 0x11223344
         v86_runs "DS:1230", NONE, mov eax, [0x1230]
         check32 eax, 0x11223344, "DS * 16 + 0x1230"
@@ -160,7 +160,7 @@ main:
         check32 [0x20008], 0x600df00d, "GS:8"
         check32 [0x100000], 0xa20a20a2, "FFFF:0010 is 0x100000"
 
-        topic   "sensitive to IOPL: below 3 they fault (SDM vol. 3B 21.2.7)"
+        topic   "sensitive to IOPL: below 3 they fault (SDM vol. 3B 20.2.7)"
         v86_faults EXC_GP, 0, "CLI", NONE, cli
         v86_faults EXC_GP, 0, "STI", NONE, sti
         v86_faults EXC_GP, 0, "PUSHF", NONE, pushf
@@ -217,7 +217,7 @@ main:
         check32 [exc_ip], ROM16(.int_end), "saved IP"
         v86_faults EXC_GP, EXC_GP * 8 + ERR_IDT, "INT n: gate of DPL 0", IOPL3, int EXC_GP
 
-        topic   "privileged always (SDM vol. 3B 21.2.7)"
+        topic   "privileged always (SDM vol. 3B 20.2.7)"
         v86_faults EXC_GP, 0, "MOV EAX, CR0", IOPL3, mov eax, cr0
         v86_faults EXC_GP, 0, "MOV CR0, EAX", IOPL3, mov cr0, eax
         v86_faults EXC_GP, 0, "LIDT", IOPL3, lidt [0]
@@ -231,7 +231,7 @@ main:
         v86_faults EXC_UD, 0, "VERR", NONE, verr ax
         v86_faults EXC_UD, 0, "ARPL", NONE, arpl ax, ax
 
-        topic   "ports: the bitmap alone decides (SDM vol. 3B 21.2.8.1)"
+        topic   "ports: the bitmap alone decides (SDM vol. 3B 20.2.8.1)"
         v86_runs "OUT to a port whose bit is clear", NONE, out 0x80, al
         v86_faults EXC_GP, 0, "IN from a port whose bit is set", NONE, in al, 0x81
         v86_faults EXC_GP, 0, "IOPL 3 does not help", IOPL3, in al, 0x81
@@ -242,7 +242,7 @@ main:
         v86_faults EXC_GP, 0, "a port behind the limit of the TSS", NONE, in al, dx
         v86_faults EXC_DE, 0, "other faults are as ever: DIV", NONE, aam 0
 
-        topic   "a monitor: #GP reflects INT n and IRET to the program's own vectors (21.3.3)"
+        topic   "a monitor: #GP reflects INT n and IRET to the program's own vectors (20.3.3)"
         set_gate32 EXC_GP, KCODE32, monitor, ACC_INT32
         mov     word [0x60 * 4], ROM16(.program_handler)
         mov     word [0x60 * 4 + 2], 0xf000
