@@ -259,7 +259,8 @@ impl Vcpu {
     /// Drops code blocks that a write to the backing hit.
     pub(crate) fn written(&mut self, offset: usize, size: u64) {
         if self.blocks.written(offset, size as usize) {
-            self.stamp = self.blocks.stamp(self.mode);
+            // The running block may be among them.
+            self.attention = true;
         }
     }
 
@@ -288,7 +289,7 @@ impl Vcpu {
         let pins = bus.pins();
         if pins.a20_masked != self.pins.a20_masked {
             self.tlb.flush();
-            self.blocks.unlink();
+            self.blocks.unlink(true);
             self.attention = true;
         }
         if pins.nmi && !self.activity.nmi_pin {
@@ -296,7 +297,7 @@ impl Vcpu {
         }
         self.activity.nmi_pin = pins.nmi;
         self.pins = pins;
-        self.stamp = self.blocks.stamp(self.mode);
+        self.restamp();
     }
 
     /// Marks data breakpoints that an access touches; the trap follows the instruction.

@@ -5,12 +5,13 @@
 //! such a line drops the blocks that touch it. All operations live in one arena of fixed size
 //! that never moves; when it is full, everything is dropped and decoding starts over.
 //!
-//! Dropping a block raises the generation, which voids every link between blocks, so no running
-//! code can reach a dropped block: not even the one that wrote over itself, because such a write
-//! leaves the fast path.
+//! A dropped block stays in the arena with a first operation that only leaves the chain, so a
+//! link that still leads to it does no harm. Links are void as a whole when translations change:
+//! each carries a stamp. Links of supervisor code carry one that outlives a load of CR3 as long as
+//! all of that code lies in global pages, so a context switch costs user code its links only.
 
 use crate::exec::ExecFn;
-use crate::fast::{Link, Op};
+use crate::fast::{Link, Op, gone};
 use crate::vcpu::Mode;
 use cutaway_isa::Instruction;
 use std::cell::Cell;
@@ -89,7 +90,10 @@ pub(crate) struct Blocks {
     /// Key: backing offset and mode. Value: index of the first operation.
     index: Map<u64, u32>,
     pages: Map<usize, Page>,
+    /// Raised when any translation changes.
     generation: u64,
+    /// Raised when translations of global pages change too.
+    global_generation: u64,
     /// Blocks decoded so far, for statistics.
     pub(crate) decoded: u64,
 }
@@ -114,28 +118,33 @@ impl Blocks {
             index: Map::default(),
             pages: Map::default(),
             generation: 0,
+            global_generation: 0,
             decoded: 0,
         }
     }
 
-    /// What a link must carry to be followed in this mode now.
-    pub(crate) fn stamp(&self, mode: Mode) -> u64 {
+    /// What a link must carry to be followed in this mode now. `global` says that the code lies
+    /// in pages that a load of CR3 does not affect.
+    pub(crate) fn stamp(&self, mode: Mode, global: bool) -> u64 {
         if mode.contains(Mode::LIMITED) {
             // A branch may cross the limit, so every block is entered through the outer loop.
-            u64::MAX
-        } else {
-            self.generation << 16 | u64::from(mode.bits())
+            return u64::MAX;
         }
+        let generation = if global { self.global_generation } else { self.generation };
+        generation << 16 | u64::from(mode.bits())
     }
 
-    /// Voids all links, keeping the blocks: translations changed.
-    pub(crate) fn unlink(&mut self) {
+    /// Voids the links, keeping the blocks: translations changed, of global pages too if `global`.
+    pub(crate) fn unlink(&mut self, global: bool) {
         self.generation += 1;
+        if global {
+            self.global_generation = self.generation;
+        }
     }
 
     /// Drops everything.
     pub(crate) fn clear(&mut self) {
-        self.generation += 1;
+        self.unlink(true);
         self.ops.clear();
         self.cold.clear();
         self.links.clear();
@@ -193,20 +202,26 @@ impl Blocks {
             return false;
         }
         let mut rest = 0;
-        let index = &mut self.index;
+        let (index, ops) = (&mut self.index, &mut self.ops);
         page.blocks.retain(|block| {
             let own = lines(block.start & 0xfff, usize::from(block.bytes));
             let keeps = own & hit == 0;
             if keeps {
                 rest |= own;
-            } else if index.get(&key(block.start, block.mode)) == Some(&block.first) {
+            } else {
                 index.remove(&key(block.start, block.mode));
+                let first = &mut ops[block.first as usize];
+                (first.run, first.left) = (gone, 0);
             }
             keeps
         });
         page.lines = rest;
-        self.generation += 1;
         true
+    }
+
+    /// Whether the block at `first` was dropped.
+    pub(crate) fn is_gone(&self, first: u32) -> bool {
+        self.ops[first as usize].left == 0
     }
 
     pub(crate) fn op(&self, index: u32) -> &Op {
@@ -219,7 +234,7 @@ impl Blocks {
 
     /// Whether a pseudo-operation stands behind a block's last instruction.
     pub(crate) fn follows(&self, index: u32) -> bool {
-        self.ops.get(index as usize + 1).is_some_and(|op| op.left == 0)
+        self.ops.get(index as usize + 1).is_some_and(|op| op.len == 0)
     }
 
     pub(crate) fn set_link(&self, links: i32, which: usize, stamp: u64, first: u32) {

@@ -24,20 +24,22 @@ impl Vcpu {
 
     /// Drops translations; those of global pages too if `global`.
     pub(crate) fn flush_translations(&mut self, global: bool) {
-        if global || self.system.cr4 & Cr4::PGE.bits() == 0 {
+        let all = global || self.system.cr4 & Cr4::PGE.bits() == 0;
+        if all {
             self.tlb.flush();
         } else {
             self.tlb.flush_local();
         }
-        self.blocks.unlink();
-        self.stamp = self.blocks.stamp(self.mode);
+        self.blocks.unlink(all);
+        self.global_code = true;
+        self.restamp();
     }
 
     /// INVLPG.
     pub(crate) fn invalidate_page(&mut self, linear: u64) {
         if self.tlb.invalidate(linear) {
-            self.blocks.unlink();
-            self.stamp = self.blocks.stamp(self.mode);
+            self.blocks.unlink(true);
+            self.restamp();
         }
     }
 

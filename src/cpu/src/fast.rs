@@ -170,6 +170,14 @@ pub(crate) fn fall(cpu: &mut Vcpu, op: *const Op) -> *const Op {
     pass(cpu, next)
 }
 
+/// Handler of a dropped block's first operation: RIP is there, decode anew. The block charged
+/// nothing.
+pub(crate) fn gone(cpu: &mut Vcpu, _: *const Op) -> *const Op {
+    cpu.rip = cpu.r[RIP];
+    cpu.stop = Stop::Indirect;
+    std::ptr::null()
+}
+
 /// Where an operand is.
 pub(crate) trait Place: 'static {
     const MEMORY: bool = false;

@@ -130,7 +130,8 @@ impl Vcpu {
                 physical,
                 writable: true,
                 dirty: true,
-                global: false,
+                // Turning paging on drops everything.
+                global: true,
                 page_bits: 12 });
         }
         let wide = self.system.cr4 & Cr4::PAE.bits() != 0;

@@ -8,7 +8,8 @@ use crate::exception::{Exception, Fault};
 use crate::exec::Exec;
 use crate::fast::{self, Stop};
 use crate::interrupt::{Delivery, Source};
-use crate::paging::Access;
+use crate::paging::{Access, Translation};
+use crate::tlb::Fill;
 use crate::translate::exec_of;
 use crate::vcpu::{Mode, RIP, TraceClasses};
 use crate::{Bus, Event, Exit, Vcpu};
@@ -173,34 +174,43 @@ impl Vcpu {
         }
     }
 
-    /// Translates for a fetch; the backing offset where the page is memory.
+    /// Translates for a fetch; the backing offset where the page is memory, else the physical
+    /// address.
     fn fetch(&mut self, bus: &mut dyn Bus, linear: u64) -> Result<Result<usize, u64>, Fault> {
         let user = self.is_user();
-        if let Some(offset) = self.tlb.fetch(user, linear) {
+        if let Some((offset, global)) = self.tlb.fetch(user, linear) {
+            self.note_code(user, global);
             return Ok(Ok(offset));
         }
         let found = self.walk(bus, linear, Access::Fetch, user)?;
         let physical = self.physical(found.physical);
         if self.traces(TraceClasses::MMU) {
-            bus.trace(&Event::PageWalk {
-                at: self.ticks,
-                linear,
-                physical,
-                write: false,
-                fetch: true,
-            });
+            let (write, fetch) = (false, true);
+            bus.trace(&Event::PageWalk { at: self.ticks, linear, physical, write, fetch });
         }
         Ok(match bus.memory().page(physical) {
-            PageKind::Ram(page) | PageKind::Rom(page) => {
-                self.tlb.fill_fetch(user, linear, page, found.page_bits);
-                Ok(page + (linear & 0xfff) as usize)
+            PageKind::Ram(offset) | PageKind::Rom(offset) => {
+                let Translation { global, page_bits, .. } = found;
+                self.tlb.fill_fetch(user, linear, Fill { offset, writable: false, global, page_bits });
+                self.note_code(user, global);
+                Ok(offset + (linear & 0xfff) as usize)
             }
             PageKind::Device => Err(physical),
         })
     }
 
+    /// Supervisor code outside global pages ends the time in which its links outlive CR3.
+    fn note_code(&mut self, user: bool, global: bool) {
+        if self.global_code && !user && !global {
+            self.global_code = false;
+            self.restamp();
+        }
+    }
+
     fn find_block(&mut self, bus: &mut dyn Bus) -> Result<Option<u32>, Fault> {
-        if let Some(first) = self.blocks.jump(self.rip, self.stamp) {
+        if let Some(first) = self.blocks.jump(self.rip, self.stamp)
+            && !self.blocks.is_gone(first)
+        {
             return Ok(Some(first));
         }
         let linear = self.fetch_address(self.rip)?;

@@ -37,6 +37,7 @@ pub(crate) struct Entry {
 struct FetchEntry {
     /// Linear page + 1, 0 when empty.
     tag: u64,
+    global: bool,
     /// Backing offset of the page.
     offset: usize,
 }
@@ -95,6 +96,10 @@ fn empty(index: usize) -> Entry {
     Entry { read: tag, write: tag, addend: 0 }
 }
 
+fn fetch_index(user: bool, linear: u64) -> usize {
+    (linear >> 12) as usize & (FETCH_SIZE - 1) | usize::from(user) * FETCH_SIZE
+}
+
 fn hash_bit(number: u64) -> (usize, u64) {
     ((number >> 6 & 15) as usize, 1 << (number & 63))
 }
@@ -146,15 +151,18 @@ impl Tlb {
         self.large.note(linear, fill.page_bits);
     }
 
-    pub(crate) fn fetch(&mut self, user: bool, linear: u64) -> Option<usize> {
-        let entry = self.fetch
-            [(linear >> 12) as usize & (FETCH_SIZE - 1) | (usize::from(user) * FETCH_SIZE)];
-        (entry.tag == (linear >> 12) + 1).then_some(entry.offset + (linear & 0xfff) as usize)
+    /// The backing offset of code at a linear address, and whether its page is global.
+    pub(crate) fn fetch(&self, user: bool, linear: u64) -> Option<(usize, bool)> {
+        let entry = self.fetch[fetch_index(user, linear)];
+        let hit = entry.tag == (linear >> 12) + 1;
+        hit.then_some((entry.offset + (linear & 0xfff) as usize, entry.global))
     }
 
-    pub(crate) fn fill_fetch(&mut self, user: bool, linear: u64, page_offset: usize, page_bits: u32) {
-        let index = (linear >> 12) as usize & (FETCH_SIZE - 1) | (usize::from(user) * FETCH_SIZE);
-        self.fetch[index] = FetchEntry { tag: (linear >> 12) + 1, offset: page_offset };
+    /// As `fill`, for code.
+    pub(crate) fn fill_fetch(&mut self, user: bool, linear: u64, fill: Fill) {
+        let Fill { offset, global, page_bits, .. } = fill;
+        let tag = (linear >> 12) + 1;
+        self.fetch[fetch_index(user, linear)] = FetchEntry { tag, global, offset };
         let (word, bit) = hash_bit(linear >> 12);
         self.fetched[word] |= bit;
         self.large.note(linear, page_bits);
@@ -174,7 +182,9 @@ impl Tlb {
         for word in 0..self.local.len() {
             self.drop_entries(word, self.local[word]);
         }
-        self.flush_fetch();
+        for entry in self.fetch.iter_mut().filter(|entry| !entry.global) {
+            *entry = FetchEntry::default();
+        }
     }
 
     fn drop_entries(&mut self, word: usize, bits: u64) {

@@ -14,7 +14,9 @@ use crate::shapes::{Addressing, Kind, Shape};
 use crate::state::Seg;
 use crate::table::{self, Row};
 use crate::vcpu::{Mode, RIP, ZERO};
-use cutaway_isa::{Code, DecodeError, FlowControl, Instruction, OpKind, Register, Width, decode};
+use cutaway_isa::{
+    Code, DecodeError, FlowControl, Instruction, MAX_LENGTH, OpKind, Register, Width, decode,
+};
 
 /// What runs where the decoder finds no instruction.
 fn undefined(_: &mut Exec<'_>) -> Result<(), Fault> {
@@ -28,13 +30,20 @@ fn missing(e: &mut Exec<'_>) -> Result<(), Fault> {
 
 /// The complete interpreter's function for an instruction on this CPU model.
 pub(crate) fn exec_of(cpu: &Vcpu, instruction: &Instruction) -> ExecFn {
+    bind(cpu, instruction).0
+}
+
+/// The complete interpreter's function for an instruction in the current mode, and its row where
+/// it has one.
+fn bind(cpu: &Vcpu, instruction: &Instruction) -> (ExecFn, Option<Row>) {
     if instruction.code() == Code::INVALID || !cpu.model.has_instruction(instruction) {
-        return undefined;
+        return (undefined, None);
     }
+    let row = table::row(instruction.code());
     if needs_sse(instruction) && !cpu.mode.contains(Mode::SSE) {
-        return sse_unavailable;
+        return (sse_unavailable, row);
     }
-    table::row(instruction.code()).map_or(missing as ExecFn, |row| row.exec)
+    (row.map_or(missing as ExecFn, |row| row.exec), row)
 }
 
 fn kind_of_memory(i: &Instruction, mode: Mode) -> Kind {
@@ -232,31 +241,30 @@ impl Vcpu {
         }
         if !self.blocks.has_room() {
             self.blocks.clear();
-            self.stamp = self.blocks.stamp(self.mode);
+            self.restamp();
         }
         let room = 0x1000 - (backing & 0xfff);
-        let mut bytes = vec![0; room.min(BLOCK_MAX * 15)];
-        self.ram.read(backing, &mut bytes);
+        let mut buffer = [0; BLOCK_MAX * MAX_LENGTH];
+        let bytes = &mut buffer[..room.min(BLOCK_MAX * MAX_LENGTH)];
+        self.ram.read(backing, bytes);
         let mut ops: Vec<(Op, Cold)> = Vec::with_capacity(BLOCK_MAX + 1);
         let mut at = 0;
         let mut closed = false;
         while ops.len() < BLOCK_MAX && at < bytes.len() {
-            let longest = &bytes[at..bytes.len().min(at + 15)];
+            let longest = &bytes[at..bytes.len().min(at + MAX_LENGTH)];
             let (instruction, len) = match decode(self.mode.code_size(), longest, 0) {
                 Ok(instruction) => (instruction, instruction.len()),
                 // `step` fetches from the next page, or raises #GP(0).
                 Err(DecodeError::NeedsMore | DecodeError::TooLong) => break,
                 Err(DecodeError::Invalid) => (Instruction::default(), 1),
             };
-            let valid =
-                instruction.code() != Code::INVALID && self.model.has_instruction(&instruction);
-            let row = if valid { table::row(instruction.code()) } else { None };
+            let (run, row) = bind(self, &instruction);
             let mut op = operation(self, &instruction, at, row.as_ref());
             op.len = len as u8;
             op.next = (at + len) as u16;
             at += len;
-            closed = !valid || row.is_none_or(|row| row.ends_block);
-            ops.push((op, Cold { instruction, run: exec_of(self, &instruction) }));
+            closed = row.is_none_or(|row| row.ends_block);
+            ops.push((op, Cold { instruction, run }));
             if closed {
                 break;
             }

@@ -64,6 +64,8 @@ pub struct Vcpu {
     pub(crate) activity: Activity,
     pub(crate) mode: Mode,
     pub(crate) slow_bank: bool,
+    /// All supervisor code met since CR3 was loaded lies in global pages.
+    pub(crate) global_code: bool,
     /// The access in progress is one the CPU makes itself (SMAP ignores AC).
     pub(crate) implicit_access: bool,
     /// Something has to be looked at before the next instruction.
@@ -155,6 +157,7 @@ impl Vcpu {
             activity: Activity::default(),
             mode: Mode::empty(),
             slow_bank: false,
+            global_code: true,
             implicit_access: false,
             attention: true,
             pins: Pins::default(),
@@ -370,7 +373,13 @@ impl Vcpu {
         let watched = (0..4).any(|n| self.watches_data(n));
         self.slow_bank = aligned || watched;
         self.bank = self.bank_of(self.is_user());
-        self.stamp = self.blocks.stamp(mode);
+        self.restamp();
+    }
+
+    /// Works out which links may be followed now.
+    pub(crate) fn restamp(&mut self) {
+        let global = self.global_code && !self.mode.contains(Mode::USER);
+        self.stamp = self.blocks.stamp(self.mode, global);
     }
 
     /// Whether breakpoint register `n` is enabled for data or I/O.
