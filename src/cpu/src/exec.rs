@@ -4,7 +4,7 @@
 use crate::access::is_canonical;
 use crate::exception::{Exception, Fault};
 use crate::flags::{Cc, Flags};
-use crate::float::X87;
+use crate::float::{Control, X87};
 use crate::float::x87_operand::Format;
 use crate::float::x87_stack::Pops;
 use crate::meaning;
@@ -74,6 +74,34 @@ pub(crate) fn seg_of(register: Register) -> Option<Seg> {
         Register::GS => Seg::Gs,
         _ => return None,
     })
+}
+
+/// Width of the address of implied string operands, if the instruction has them.
+pub(crate) fn implied_width(i: &Instruction) -> Option<Width> {
+    (0..i.op_count()).find_map(|n| match i.op_kind(n) {
+        OpKind::MemorySegSI | OpKind::MemorySegDI | OpKind::MemoryESDI => Some(Width::Word),
+        OpKind::MemorySegESI | OpKind::MemorySegEDI | OpKind::MemoryESEDI => Some(Width::Dword),
+        OpKind::MemorySegRSI | OpKind::MemorySegRDI | OpKind::MemoryESRDI => Some(Width::Qword),
+        _ => None,
+    })
+}
+
+/// Width of the address of an instruction's memory operand or implied string operands.
+pub(crate) fn address_width(i: &Instruction) -> Width {
+    if let Some(width) = implied_width(i) {
+        return width;
+    }
+    let base = i.memory_base();
+    match if base == Register::None { i.memory_index() } else { base } {
+        Register::EIP => Width::Dword,
+        Register::RIP => Width::Qword,
+        Register::None => match i.memory_displ_size() {
+            2 => Width::Word,
+            4 => Width::Dword,
+            _ => Width::Qword,
+        },
+        register => gpr_place(register).map_or(Width::Qword, |place| place.width),
+    }
 }
 
 impl Exec<'_> {
@@ -278,31 +306,7 @@ impl Target for Exec<'_> {
     }
 
     fn address_width(&self) -> Width {
-        let i = self.instruction;
-        for n in 0..i.op_count() {
-            match i.op_kind(n) {
-                OpKind::MemorySegSI | OpKind::MemorySegDI | OpKind::MemoryESDI => {
-                    return Width::Word;
-                }
-                OpKind::MemorySegESI | OpKind::MemorySegEDI | OpKind::MemoryESEDI => {
-                    return Width::Dword;
-                }
-                OpKind::MemorySegRSI | OpKind::MemorySegRDI | OpKind::MemoryESRDI => {
-                    return Width::Qword;
-                }
-                _ => {}
-            }
-        }
-        let register =
-            if i.memory_base() != Register::None { i.memory_base() } else { i.memory_index() };
-        match register {
-            Register::EIP => Width::Dword,
-            Register::RIP => Width::Qword,
-            Register::None => Width::of_bytes(i.memory_displ_size() as usize)
-                .filter(|&w| w != Width::Byte)
-                .unwrap_or(Width::Qword),
-            _ => gpr_place(register).map_or(Width::Qword, |place| place.width),
-        }
+        address_width(self.instruction)
     }
 
     fn segment(&self) -> Seg {
@@ -476,7 +480,7 @@ impl Target for Exec<'_> {
         a: &Xmm,
         b: &Xmm,
     ) -> Result<Xmm, Fault> {
-        op(*a, *b, &mut self.cpu.mxcsr).map_err(|_| self.simd_fault())
+        op(*a, *b, Control::Full(&mut self.cpu.mxcsr)).map_err(|_| self.simd_fault())
     }
     fn float_imm(
         &mut self,
@@ -486,7 +490,7 @@ impl Target for Exec<'_> {
         b: &Xmm,
     ) -> Result<Xmm, Fault> {
         let imm = self.instruction.immediate8();
-        op(*a, *b, imm, &mut self.cpu.mxcsr).map_err(|_| self.simd_fault())
+        op(*a, *b, imm, Control::Full(&mut self.cpu.mxcsr)).map_err(|_| self.simd_fault())
     }
     fn mmx(&mut self, _: &'static str, op: fn(u64, u64) -> u64, a: &Xmm, b: &Xmm) -> Xmm {
         Xmm::from_halves(op(a.low(), b.low()), 0)

@@ -9,9 +9,7 @@ use crate::float::X87;
 use crate::float::x87_operand::Format;
 use crate::float::x87_stack::Pops;
 use crate::state::Seg;
-use crate::target::{
-    Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step,
-};
+use crate::target::{Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step};
 use crate::vector::Xmm;
 use cutaway_isa::{Instruction, OpKind, Register, Width};
 use std::convert::Infallible;
@@ -262,15 +260,7 @@ impl Target for Record {
         self.temporary(text)
     }
     fn address_width(&self) -> Width {
-        let i = &self.instruction;
-        for n in 0..i.op_count() {
-            match i.op_kind(n) {
-                OpKind::MemorySegSI | OpKind::MemoryESDI => return Width::Word,
-                OpKind::MemorySegESI | OpKind::MemoryESEDI => return Width::Dword,
-                _ => {}
-            }
-        }
-        crate::exec::gpr_place(i.memory_base()).map_or(Width::Qword, |place| place.width)
+        crate::exec::address_width(&self.instruction)
     }
     fn segment(&self) -> Seg {
         crate::exec::seg_of(self.instruction.memory_segment()).unwrap_or(Seg::Ds)

@@ -12,7 +12,7 @@
 use crate::flags::{Cc, Flags};
 use crate::float::x87_operand::Format;
 use crate::float::x87_stack::Pops;
-use crate::float::{Mxcsr, SimdException, X87};
+use crate::float::{Control, SimdException, X87};
 use crate::state::Seg;
 use crate::vector::Xmm;
 use cutaway_isa::{Rflags, Width};
@@ -75,9 +75,9 @@ pub(crate) enum VectorSize {
 }
 
 /// A floating-point operation on two vectors. It accumulates its exceptions in MXCSR.
-pub(crate) type FloatRule = fn(Xmm, Xmm, &mut Mxcsr) -> Result<Xmm, SimdException>;
+pub(crate) type FloatRule = fn(Xmm, Xmm, Control<'_>) -> Result<Xmm, SimdException>;
 /// A floating-point operation on two vectors and the immediate byte.
-pub(crate) type FloatImmRule = fn(Xmm, Xmm, u8, &mut Mxcsr) -> Result<Xmm, SimdException>;
+pub(crate) type FloatImmRule = fn(Xmm, Xmm, u8, Control<'_>) -> Result<Xmm, SimdException>;
 /// A pure rule: width, two operands, RFLAGS in; value and RFLAGS out.
 pub(crate) type Rule = fn(Width, u64, u64, Rflags) -> (u64, Rflags);
 

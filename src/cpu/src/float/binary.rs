@@ -6,9 +6,12 @@
 
 use super::mxcsr::Mxcsr;
 use super::round::FloatFlags;
+use core::ops::{BitAnd, BitOr, Not};
 
 /// Bits of a number of some format, for checks that the host does many lanes at a time.
-pub trait Word: Copy + Default + Ord {
+pub trait Word:
+    Copy + Default + Ord + BitAnd<Output = Self> + BitOr<Output = Self> + Not<Output = Self>
+{
     /// Twice the number, modulo its width: drops the sign bit.
     fn doubled(self) -> Self;
     /// The difference, modulo the width.

@@ -31,7 +31,7 @@ pub mod x87_operand;
 pub mod x87_stack;
 pub mod x87_state;
 
-pub use mxcsr::{Mxcsr, SimdException};
+pub use mxcsr::{Control, Mxcsr, SimdException};
 pub use round::{FloatFlags, Rounding};
 pub use x80::F80;
 pub use x80_round::Context;

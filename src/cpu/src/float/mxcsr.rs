@@ -53,9 +53,42 @@ bitflags! {
 }
 
 /// An exception that MXCSR does not mask: #XM (or #UD without CR4.OSXMMEXCPT). The destination
-/// stays as it was; the flags in MXCSR are set.
+/// stays as it was; the flags in MXCSR are set. Under [`Control::Quick`] it only says that the
+/// operation was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SimdException;
+
+/// MXCSR as one operation sees it.
+#[derive(Debug)]
+pub enum Control<'a> {
+    /// Do what the host's arithmetic gives straight away, if this MXCSR would stay as it is. It
+    /// is for code that must not call functions with the address of anything on its stack: the
+    /// handlers of the fast interpreter.
+    Quick(Mxcsr),
+    /// Do it completely.
+    Full(&'a mut Mxcsr),
+}
+
+impl<'a> Control<'a> {
+    /// The register's value.
+    #[inline(always)]
+    #[must_use]
+    pub const fn mxcsr(&self) -> Mxcsr {
+        match self {
+            Self::Quick(mxcsr) => *mxcsr,
+            Self::Full(mxcsr) => **mxcsr,
+        }
+    }
+
+    /// The register, for an operation that is not quick.
+    #[inline(always)]
+    pub fn full(self) -> Result<&'a mut Mxcsr, SimdException> {
+        match self {
+            Self::Quick(_) => Err(SimdException),
+            Self::Full(mxcsr) => Ok(mxcsr),
+        }
+    }
+}
 
 /// The exceptions that are found from the operands alone, before there is a result.
 const BEFORE_RESULT: FloatFlags = FloatFlags::IE.union(FloatFlags::DE).union(FloatFlags::ZE);
@@ -102,20 +135,20 @@ impl Mxcsr {
         FloatFlags::from_bits_retain((self.bits() >> 7 & Self::FLAGS) as u8)
     }
 
-    /// Whether everything but the sticky flags is as after reset.
+    /// Whether results are rounded to nearest, as the host rounds.
     #[inline(always)]
     #[must_use]
-    pub const fn is_default(self) -> bool {
-        self.bits() & !Self::FLAGS == Self::MASKS.bits()
+    pub const fn rounds_to_nearest(self) -> bool {
+        !self.intersects(Self::RC)
     }
 
-    /// Whether rounding a result can neither change this register nor raise an exception: all is
-    /// as after reset, but PE is already set.
+    /// Whether results are rounded to nearest and an inexact one neither changes this register
+    /// nor raises an exception: PE is already set, and masked.
     #[inline(always)]
     #[must_use]
     pub const fn hides_inexact(self) -> bool {
-        let others = Self::FLAGS & !Self::PE.bits();
-        self.bits() & !others == Self::MASKS.bits() | Self::PE.bits()
+        let looked_at = Self::RC.union(Self::PM).union(Self::PE);
+        self.intersection(looked_at).bits() == Self::PM.union(Self::PE).bits()
     }
 
     /// Sets what an instruction raised (the union over its lanes), or says that it faults.
@@ -150,8 +183,8 @@ mod tests {
         assert!(!Mxcsr::RESET.hides_inexact());
         assert!(Mxcsr::from_bits_retain(0x1fa0).hides_inexact());
         assert!(Mxcsr::from_bits_retain(0x1fbf).hides_inexact());
-        assert!(!Mxcsr::from_bits_retain(0x9fa0).hides_inexact(), "FTZ");
-        assert!(!Mxcsr::from_bits_retain(0x1f20).hides_inexact(), "IM clear");
+        assert!(!Mxcsr::from_bits_retain(0x3fa0).hides_inexact(), "toward minus infinity");
+        assert!(!Mxcsr::from_bits_retain(0x0fa0).hides_inexact(), "PM clear");
     }
 
     #[test]

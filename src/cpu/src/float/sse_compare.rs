@@ -4,7 +4,7 @@
 
 use super::binary::{Format, Word, denormal_operand, is_denormal, is_nan, is_signalling};
 use super::binary_arith::order;
-use super::mxcsr::{Mxcsr, SimdException};
+use super::mxcsr::{Control, Mxcsr, SimdException};
 use super::round::FloatFlags;
 use super::sse::each_lane;
 use crate::vector::{Lanes, Xmm};
@@ -20,25 +20,15 @@ pub enum QuietNan {
     Passes,
 }
 
-/// The order of two numbers; nothing if one is a NaN.
+/// Whether nothing can be raised: no NaN and no denormal.
 #[inline(always)]
-fn compare<F: Format>(
-    a: u64,
-    b: u64,
-    quiet: QuietNan,
-    mxcsr: Mxcsr,
-    raised: &mut FloatFlags,
-) -> Option<Ordering> {
+fn is_plain<F: Format>(a: u64, b: u64) -> bool {
     let ordered = !is_nan::<F>(a) && !is_nan::<F>(b);
-    if ordered && !is_denormal::<F>(a) && !is_denormal::<F>(b) {
-        return Some(order::<F>(a, b));
-    }
-    compare_slow::<F>(a, b, quiet, mxcsr, raised)
+    ordered && !is_denormal::<F>(a) && !is_denormal::<F>(b)
 }
 
-#[cold]
-#[inline(never)]
-fn compare_slow<F: Format>(
+/// The order of any two numbers; nothing if one is a NaN.
+fn compare<F: Format>(
     a: u64,
     b: u64,
     quiet: QuietNan,
@@ -65,26 +55,30 @@ pub fn comis<F: Format>(
     a: u64,
     b: u64,
     quiet: QuietNan,
-    mxcsr: &mut Mxcsr,
+    control: Control<'_>,
 ) -> Result<Rflags, SimdException> {
+    if is_plain::<F>(a, b) {
+        return Ok(flags(Some(order::<F>(a, b))));
+    }
+    let mxcsr = control.full()?;
     let mut raised = FloatFlags::empty();
     let order = compare::<F>(a, b, quiet, *mxcsr, &mut raised);
-    if !raised.is_empty() {
-        mxcsr.raise(raised)?;
-    }
-    Ok(match order {
+    mxcsr.raise(raised).map(|()| flags(order))
+}
+
+#[inline(always)]
+fn flags(order: Option<Ordering>) -> Rflags {
+    match order {
         Some(Ordering::Less) => Rflags::CF,
         Some(Ordering::Equal) => Rflags::ZF,
         Some(Ordering::Greater) => Rflags::empty(),
         None => Rflags::ZF.union(Rflags::PF).union(Rflags::CF),
-    })
+    }
 }
 
-/// Whether predicate `imm` (bits 2:0: EQ LT LE UNORD NEQ NLT NLE ORD) holds.
+/// Whether predicate `imm` (bits 2:0: EQ LT LE UNORD NEQ NLT NLE ORD) holds for an order.
 #[inline(always)]
-fn holds<F: Format>(a: u64, b: u64, imm: u8, mxcsr: Mxcsr, raised: &mut FloatFlags) -> bool {
-    let quiet = if matches!(imm & 3, 1 | 2) { QuietNan::Raises } else { QuietNan::Passes };
-    let order = compare::<F>(a, b, quiet, mxcsr, raised);
+fn holds(order: Option<Ordering>, imm: u8) -> bool {
     let positive = match imm & 3 {
         0 => order == Some(Ordering::Equal),
         1 => order == Some(Ordering::Less),
@@ -94,15 +88,28 @@ fn holds<F: Format>(a: u64, b: u64, imm: u8, mxcsr: Mxcsr, raised: &mut FloatFla
     positive != (imm & 4 != 0)
 }
 
+/// Whether the predicate holds for any two numbers.
+fn careful<F: Format>(a: u64, b: u64, imm: u8, mxcsr: Mxcsr, raised: &mut FloatFlags) -> bool {
+    let quiet = if matches!(imm & 3, 1 | 2) { QuietNan::Raises } else { QuietNan::Passes };
+    holds(compare::<F>(a, b, quiet, mxcsr, raised), imm)
+}
+
+/// A mask of ones or zero.
+#[inline(always)]
+fn mask<F: Format>(holds: bool) -> F::Bits {
+    F::Bits::narrow(if holds { u64::MAX } else { 0 })
+}
+
 /// CMPSS, CMPSD: all ones where the predicate holds, else zero, on the low bits of a `u64`.
 #[inline(always)]
-pub fn cmp<F: Format>(a: u64, b: u64, imm: u8, mxcsr: &mut Mxcsr) -> Result<u64, SimdException> {
-    let mut raised = FloatFlags::empty();
-    let mask = if holds::<F>(a, b, imm, *mxcsr, &mut raised) { u64::MAX } else { 0 };
-    if !raised.is_empty() {
-        mxcsr.raise(raised)?;
+pub fn cmp<F: Format>(a: u64, b: u64, imm: u8, control: Control<'_>) -> Result<u64, SimdException> {
+    if is_plain::<F>(a, b) {
+        return Ok(mask::<F>(holds(Some(order::<F>(a, b)), imm)).widen());
     }
-    Ok(F::Bits::narrow(mask).widen())
+    let mxcsr = control.full()?;
+    let mut raised = FloatFlags::empty();
+    let holds = careful::<F>(a, b, imm, *mxcsr, &mut raised);
+    mxcsr.raise(raised).map(|()| mask::<F>(holds).widen())
 }
 
 /// CMPPS, CMPPD: all ones in the lanes where the predicate holds.
@@ -111,26 +118,32 @@ pub fn packed_cmp<F: Format>(
     a: Xmm,
     b: Xmm,
     imm: u8,
-    mxcsr: &mut Mxcsr,
+    control: Control<'_>,
 ) -> Result<Xmm, SimdException>
 where
     Xmm: Lanes<F::Bits>,
 {
-    let control = *mxcsr;
-    each_lane::<F>(
-        a,
-        b,
-        mxcsr,
-        |_, a, b, raised| {
-            if holds::<F>(a, b, imm, control, raised) { u64::MAX } else { 0 }
-        },
-    )
+    let mut result = Lanes::<F::Bits>::split(a);
+    let others = Lanes::<F::Bits>::split(b);
+    let mut plain = true;
+    for (lane, b) in result.as_mut().iter_mut().zip(others.as_ref()) {
+        let (a, b) = (lane.widen(), b.widen());
+        plain &= is_plain::<F>(a, b);
+        *lane = mask::<F>(holds(Some(order::<F>(a, b)), imm));
+    }
+    if plain {
+        return Ok(Lanes::<F::Bits>::join(result));
+    }
+    let mxcsr = control.mxcsr();
+    each_lane::<F>(a, b, control.full()?, |_, a, b, raised| {
+        mask::<F>(careful::<F>(a, b, imm, mxcsr, raised)).widen()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::{QuietNan, cmp, comis};
-    use crate::float::{Mxcsr, SimdException};
+    use crate::float::{Control, Mxcsr, SimdException};
     use cutaway_isa::Rflags;
 
     const ONE: u64 = 0x3f80_0000;
@@ -141,9 +154,15 @@ mod tests {
         let mut mxcsr = Mxcsr::RESET;
         let unordered = Rflags::ZF | Rflags::PF | Rflags::CF;
 
-        assert_eq!(comis::<f32>(ONE, QNAN, QuietNan::Passes, &mut mxcsr), Ok(unordered));
+        assert_eq!(
+            comis::<f32>(ONE, QNAN, QuietNan::Passes, Control::Full(&mut mxcsr)),
+            Ok(unordered)
+        );
         assert_eq!(mxcsr, Mxcsr::RESET);
-        assert_eq!(comis::<f32>(ONE, QNAN, QuietNan::Raises, &mut mxcsr), Ok(unordered));
+        assert_eq!(
+            comis::<f32>(ONE, QNAN, QuietNan::Raises, Control::Full(&mut mxcsr)),
+            Ok(unordered)
+        );
         assert_eq!(mxcsr, Mxcsr::RESET | Mxcsr::IE);
     }
 
@@ -151,7 +170,7 @@ mod tests {
     fn unmasked_invalid_faults_and_leaves_its_flag() {
         let mut mxcsr = Mxcsr::RESET - Mxcsr::IM;
 
-        assert_eq!(cmp::<f32>(ONE, QNAN, 1, &mut mxcsr), Err(SimdException));
+        assert_eq!(cmp::<f32>(ONE, QNAN, 1, Control::Full(&mut mxcsr)), Err(SimdException));
         assert!(mxcsr.contains(Mxcsr::IE));
     }
 
@@ -159,7 +178,9 @@ mod tests {
     fn predicates_are_those_of_the_table() {
         let two = 0x4000_0000;
         let holds = |a, b| {
-            let mask = |imm| cmp::<f32>(a, b, imm, &mut Mxcsr::RESET.clone()) == Ok(0xffff_ffff);
+            let mask = |imm| {
+                cmp::<f32>(a, b, imm, Control::Full(&mut Mxcsr::RESET.clone())) == Ok(0xffff_ffff)
+            };
             core::array::from_fn::<bool, 8, _>(|imm| mask(imm as u8))
         };
 

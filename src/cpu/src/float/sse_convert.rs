@@ -9,7 +9,7 @@ use super::binary::{
     Finite, Format, Word, denormal_operand, is_denormal, is_nan, is_negative, is_signalling,
     magnitude, sign,
 };
-use super::mxcsr::{Mxcsr, SimdException};
+use super::mxcsr::{Control, Mxcsr, SimdException};
 use super::round::{FloatFlags, Rounding};
 use crate::vector::{Lanes, Xmm};
 use cutaway_isa::Width;
@@ -62,11 +62,11 @@ pub fn to_integer<F: Convert>(
     bits: u64,
     width: Width,
     how: ToInteger,
-    mxcsr: &mut Mxcsr,
+    control: Control<'_>,
 ) -> Result<u64, SimdException> {
-    match plain_integer::<F>(bits, width, how, *mxcsr) {
+    match plain_integer::<F>(bits, width, how, control.mxcsr()) {
         Some(value) => Ok(value),
-        None => to_integer_slow::<F>(bits, width, how, mxcsr),
+        None => to_integer_slow::<F>(bits, width, how, control.full()?),
     }
 }
 
@@ -151,10 +151,10 @@ fn integral_magnitude<F: Format>(bits: u64, rounding: Rounding) -> Option<(u128,
 
 /// CVTSI2SS, CVTSI2SD: from a signed integer.
 #[inline(always)]
-pub fn from_integer<F: Convert>(value: i64, mxcsr: &mut Mxcsr) -> Result<u64, SimdException> {
-    match plain_number::<F>(value, *mxcsr) {
+pub fn from_integer<F: Convert>(value: i64, control: Control<'_>) -> Result<u64, SimdException> {
+    match plain_number::<F>(value, control.mxcsr()) {
         Some(bits) => Ok(bits),
-        None => from_integer_slow::<F>(value, mxcsr),
+        None => from_integer_slow::<F>(value, control.full()?),
     }
 }
 
@@ -183,23 +183,37 @@ fn number_of<F: Format>(value: i64, mxcsr: Mxcsr, raised: &mut FloatFlags) -> u6
 
 /// CVTSS2SD: a single as a double.
 #[inline(always)]
-pub fn single_to_double(bits: u64, mxcsr: &mut Mxcsr) -> Result<u64, SimdException> {
-    if is_nan::<f32>(bits) || is_denormal::<f32>(bits) {
-        return reformat_slow::<f32, f64>(bits, mxcsr);
+pub fn single_to_double(bits: u64, control: Control<'_>) -> Result<u64, SimdException> {
+    match plain_double(bits) {
+        Some(double) => Ok(double),
+        None => reformat_slow::<f32, f64>(bits, control.full()?),
     }
-    Ok(f64::from(f32::from_bits(bits as u32)).to_bits())
+}
+
+/// The double that a single is, unless it is a NaN or a denormal.
+#[inline(always)]
+fn plain_double(bits: u64) -> Option<u64> {
+    let plain = !is_nan::<f32>(bits) && !is_denormal::<f32>(bits);
+    plain.then(|| f64::from(f32::from_bits(bits as u32)).to_bits())
 }
 
 /// CVTSD2SS: a double as a single.
 #[inline(always)]
-pub fn double_to_single(bits: u64, mxcsr: &mut Mxcsr) -> Result<u64, SimdException> {
+pub fn double_to_single(bits: u64, control: Control<'_>) -> Result<u64, SimdException> {
+    match plain_single(bits, control.mxcsr()) {
+        Some(single) => Ok(single),
+        None => reformat_slow::<f64, f32>(bits, control.full()?),
+    }
+}
+
+/// The single nearest to a double, where the host can tell it and MXCSR does not change.
+#[inline(always)]
+fn plain_single(bits: u64, mxcsr: Mxcsr) -> Option<u64> {
     let nearest = f64::from_bits(bits) as f32;
     let is_normal = nearest.abs() > f32::MIN_POSITIVE && nearest.abs() < f32::INFINITY;
-    let is_exact = || f64::from(nearest).to_bits() == bits;
-    if is_normal && (mxcsr.hides_inexact() || is_exact()) || bits << 1 == 0 {
-        return Ok(nearest.to_bits().into());
-    }
-    reformat_slow::<f64, f32>(bits, mxcsr)
+    let is_exact = f64::from(nearest).to_bits() == bits;
+    let known = is_normal && (mxcsr.hides_inexact() || is_exact) || bits << 1 == 0;
+    known.then(|| nearest.to_bits().into())
 }
 
 #[cold]
@@ -229,20 +243,21 @@ fn reformat<F: Format, G: Format>(bits: u64, mxcsr: Mxcsr, raised: &mut FloatFla
 
 /// ROUNDSS, ROUNDSD: to an integral value. Bits 1:0 of `imm` are the mode unless bit 2 asks for
 /// MXCSR.RC; bit 3 keeps PE from being raised. Denormals raise no DE.
-pub fn round<F: Format>(bits: u64, imm: u8, mxcsr: &mut Mxcsr) -> Result<u64, SimdException> {
+pub fn round<F: Format>(bits: u64, imm: u8, control: Control<'_>) -> Result<u64, SimdException> {
+    let mxcsr = control.full()?;
     let mut raised = FloatFlags::empty();
     let result = integral::<F>(bits, imm, *mxcsr, &mut raised);
     mxcsr.raise(raised).map(|()| result)
 }
 
 /// ROUNDPS, ROUNDPD.
-pub fn packed_round<F: Format>(b: Xmm, imm: u8, mxcsr: &mut Mxcsr) -> Result<Xmm, SimdException>
+pub fn packed_round<F: Format>(b: Xmm, imm: u8, control: Control<'_>) -> Result<Xmm, SimdException>
 where
     Xmm: Lanes<F::Bits>,
 {
-    let control = *mxcsr;
-    let lane = |_, lane, _, raised: &mut FloatFlags| integral::<F>(lane, imm, control, raised);
-    super::sse::each_lane::<F>(b, b, mxcsr, lane)
+    let mxcsr = control.mxcsr();
+    let lane = |_, lane, _, raised: &mut FloatFlags| integral::<F>(lane, imm, mxcsr, raised);
+    super::sse::each_lane::<F>(b, b, control.full()?, lane)
 }
 
 /// The masked response of ROUND.
@@ -277,117 +292,155 @@ fn integral<F: Format>(bits: u64, imm: u8, mxcsr: Mxcsr, raised: &mut FloatFlags
 /// Conversions of several lanes: each instruction's exceptions count together.
 pub mod packed {
     use super::{
-        Convert, FloatFlags, Format, Mxcsr, SimdException, ToInteger, Width, Xmm, integer_of,
-        number_of, plain_integer, plain_number, reformat,
+        Control, Convert, FloatFlags, Mxcsr, SimdException, ToInteger, Width, Xmm, integer_of,
+        number_of, plain_double, plain_integer, plain_number, plain_single, reformat,
     };
-    use crate::vector::{build, join, split};
+    use crate::vector::{build, split};
+
+    /// Each lane by `plain`, or if there is one that it does not know, all by `careful`.
+    #[inline(always)]
+    fn lanes<const N: usize>(
+        operands: [u64; N],
+        control: Control<'_>,
+        plain: impl Fn(u64, Mxcsr) -> Option<u64>,
+        careful: impl Fn(u64, Mxcsr, &mut FloatFlags) -> u64,
+    ) -> Result<[u64; N], SimdException> {
+        let mxcsr = control.mxcsr();
+        let mut results = operands;
+        let mut done = true;
+        for lane in &mut results {
+            let result = plain(*lane, mxcsr);
+            done &= result.is_some();
+            *lane = result.unwrap_or(0);
+        }
+        if done {
+            return Ok(results);
+        }
+        let register = control.full()?;
+        let mut raised = FloatFlags::empty();
+        let results = operands.map(|lane| careful(lane, mxcsr, &mut raised));
+        register.raise(raised).map(|()| results)
+    }
+
+    #[inline(always)]
+    fn dwords(value: Xmm) -> [u64; 4] {
+        let lanes = split::<u32, _>(value);
+        core::array::from_fn(|i| lanes[i].into())
+    }
+
+    #[inline(always)]
+    fn pair(value: u64) -> [u64; 2] {
+        [value & 0xffff_ffff, value >> 32]
+    }
+
+    #[inline(always)]
+    fn of_dwords(lanes: [u64; 4]) -> Xmm {
+        build::<u32, _>(|i| lanes[i] as u32)
+    }
+
+    #[inline(always)]
+    fn of_pair([low, high]: [u64; 2]) -> u64 {
+        high << 32 | low
+    }
+
+    /// The signed dword that a lane is.
+    #[inline(always)]
+    fn signed(lane: u64) -> i64 {
+        i64::from(lane as i32)
+    }
 
     /// CVTDQ2PS: four signed dwords to singles.
-    pub fn dwords_to_singles(b: Xmm, mxcsr: &mut Mxcsr) -> Result<Xmm, SimdException> {
-        let mut raised = FloatFlags::empty();
-        let lanes = split::<i32, _>(b).map(|dword| {
-            plain_number::<f32>(dword.into(), *mxcsr)
-                .unwrap_or_else(|| number_of::<f32>(dword.into(), *mxcsr, &mut raised))
-                as u32
-        });
-        mxcsr.raise(raised)?;
-        Ok(join::<u32, _>(lanes))
+    #[inline(always)]
+    pub fn dwords_to_singles(b: Xmm, control: Control<'_>) -> Result<Xmm, SimdException> {
+        let plain = |lane, mxcsr| plain_number::<f32>(signed(lane), mxcsr);
+        let careful = |lane, mxcsr, raised: &mut _| number_of::<f32>(signed(lane), mxcsr, raised);
+        lanes(dwords(b), control, plain, careful).map(of_dwords)
     }
 
     /// CVTPI2PS: two signed dwords to singles.
-    pub fn dword_pair_to_singles(b: u64, mxcsr: &mut Mxcsr) -> Result<u64, SimdException> {
-        dwords_to_singles(Xmm::from_halves(b, 0), mxcsr).map(Xmm::low)
+    pub fn dword_pair_to_singles(b: u64, control: Control<'_>) -> Result<u64, SimdException> {
+        dwords_to_singles(Xmm::from_halves(b, 0), control).map(Xmm::low)
     }
 
     /// CVTDQ2PD, CVTPI2PD: two signed dwords to doubles, always exact.
+    #[inline(always)]
     #[must_use]
     pub fn dword_pair_to_doubles(b: u64) -> Xmm {
         let dwords = split::<i32, _>(b);
         build::<u64, _>(|i| <f64 as Convert>::nearest(dwords[i].into()))
     }
 
+    #[inline(always)]
+    fn to_dwords<F: Convert, const N: usize>(
+        operands: [u64; N],
+        how: ToInteger,
+        control: Control<'_>,
+    ) -> Result<[u64; N], SimdException> {
+        let plain = |lane, mxcsr| plain_integer::<F>(lane, Width::Dword, how, mxcsr);
+        let careful =
+            |lane, mxcsr, raised: &mut _| integer_of::<F>(lane, Width::Dword, how, mxcsr, raised);
+        lanes(operands, control, plain, careful)
+    }
+
     /// CVT(T)PS2DQ: four singles to signed dwords.
+    #[inline(always)]
     pub fn singles_to_dwords(
         b: Xmm,
         how: ToInteger,
-        mxcsr: &mut Mxcsr,
+        control: Control<'_>,
     ) -> Result<Xmm, SimdException> {
-        let mut raised = FloatFlags::empty();
-        let lanes = split::<u32, _>(b)
-            .map(|single| dword_of::<f32>(single.into(), how, *mxcsr, &mut raised) as u32);
-        mxcsr.raise(raised)?;
-        Ok(join::<u32, _>(lanes))
+        to_dwords::<f32, 4>(dwords(b), how, control).map(of_dwords)
     }
 
     /// CVT(T)PS2PI: two singles to signed dwords.
     pub fn single_pair_to_dwords(
         b: u64,
         how: ToInteger,
-        mxcsr: &mut Mxcsr,
+        control: Control<'_>,
     ) -> Result<u64, SimdException> {
-        singles_to_dwords(Xmm::from_halves(b, 0), how, mxcsr).map(Xmm::low)
+        to_dwords::<f32, 2>(pair(b), how, control).map(of_pair)
     }
 
     /// CVT(T)PD2DQ, CVT(T)PD2PI: two doubles to signed dwords.
+    #[inline(always)]
     pub fn doubles_to_dwords(
         b: Xmm,
         how: ToInteger,
-        mxcsr: &mut Mxcsr,
+        control: Control<'_>,
     ) -> Result<u64, SimdException> {
-        let mut raised = FloatFlags::empty();
-        let mut lane = |bits| dword_of::<f64>(bits, how, *mxcsr, &mut raised);
-        let (low, high) = (lane(b.low()), lane(b.high()));
-        mxcsr.raise(raised)?;
-        Ok(high << 32 | low)
+        to_dwords::<f64, 2>([b.low(), b.high()], how, control).map(of_pair)
     }
 
     /// CVTPS2PD: two singles to doubles.
-    pub fn singles_to_doubles(b: u64, mxcsr: &mut Mxcsr) -> Result<Xmm, SimdException> {
-        let (low, high) = both::<f32, f64>(b & 0xffff_ffff, b >> 32, mxcsr)?;
-        Ok(Xmm::from_halves(low, high))
+    #[inline(always)]
+    pub fn singles_to_doubles(b: u64, control: Control<'_>) -> Result<Xmm, SimdException> {
+        let plain = |lane, _| plain_double(lane);
+        lanes(pair(b), control, plain, reformat::<f32, f64>)
+            .map(|[low, high]| Xmm::from_halves(low, high))
     }
 
     /// CVTPD2PS: two doubles to singles.
-    pub fn doubles_to_singles(b: Xmm, mxcsr: &mut Mxcsr) -> Result<u64, SimdException> {
-        let (low, high) = both::<f64, f32>(b.low(), b.high(), mxcsr)?;
-        Ok(high << 32 | low)
-    }
-
-    fn both<F: Format, G: Format>(
-        low: u64,
-        high: u64,
-        mxcsr: &mut Mxcsr,
-    ) -> Result<(u64, u64), SimdException> {
-        let mut raised = FloatFlags::empty();
-        let low = reformat::<F, G>(low, *mxcsr, &mut raised);
-        let high = reformat::<F, G>(high, *mxcsr, &mut raised);
-        mxcsr.raise(raised).map(|()| (low, high))
-    }
-
-    fn dword_of<F: Convert>(
-        bits: u64,
-        how: ToInteger,
-        mxcsr: Mxcsr,
-        raised: &mut FloatFlags,
-    ) -> u64 {
-        plain_integer::<F>(bits, Width::Dword, how, mxcsr)
-            .unwrap_or_else(|| integer_of::<F>(bits, Width::Dword, how, mxcsr, raised))
+    #[inline(always)]
+    pub fn doubles_to_singles(b: Xmm, control: Control<'_>) -> Result<u64, SimdException> {
+        lanes([b.low(), b.high()], control, plain_single, reformat::<f64, f32>).map(of_pair)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{ToInteger, Width, double_to_single, from_integer, round, to_integer};
-    use crate::float::Mxcsr;
+    use crate::float::{Control, Mxcsr};
 
     #[test]
     fn what_does_not_fit_is_the_integer_indefinite() {
         let mut mxcsr = Mxcsr::RESET;
         let value = 2_147_483_648.0_f64.to_bits();
 
-        let result = to_integer::<f64>(value, Width::Dword, ToInteger::Truncated, &mut mxcsr);
+        let result =
+            to_integer::<f64>(value, Width::Dword, ToInteger::Truncated, Control::Full(&mut mxcsr));
         assert_eq!((result, mxcsr), (Ok(0x8000_0000), Mxcsr::RESET | Mxcsr::IE));
-        let result = to_integer::<f64>(value, Width::Qword, ToInteger::Truncated, &mut mxcsr);
+        let result =
+            to_integer::<f64>(value, Width::Qword, ToInteger::Truncated, Control::Full(&mut mxcsr));
         assert_eq!(result, Ok(0x8000_0000));
     }
 
@@ -395,10 +448,14 @@ mod tests {
     fn integers_round_to_even() {
         let mut mxcsr = Mxcsr::RESET;
 
-        let result =
-            to_integer::<f64>(2.5_f64.to_bits(), Width::Dword, ToInteger::Rounded, &mut mxcsr);
+        let result = to_integer::<f64>(
+            2.5_f64.to_bits(),
+            Width::Dword,
+            ToInteger::Rounded,
+            Control::Full(&mut mxcsr),
+        );
         assert_eq!((result, mxcsr), (Ok(2), Mxcsr::RESET | Mxcsr::PE));
-        let result = from_integer::<f32>(0x0100_0001, &mut mxcsr);
+        let result = from_integer::<f32>(0x0100_0001, Control::Full(&mut mxcsr));
         assert_eq!(result, Ok(0x4b80_0000));
     }
 
@@ -406,9 +463,15 @@ mod tests {
     fn rounding_keeps_the_sign_of_zero_and_can_hide_precision() {
         let mut mxcsr = Mxcsr::RESET;
 
-        assert_eq!(round::<f64>((-0.5_f64).to_bits(), 8, &mut mxcsr), Ok((-0.0_f64).to_bits()));
+        assert_eq!(
+            round::<f64>((-0.5_f64).to_bits(), 8, Control::Full(&mut mxcsr)),
+            Ok((-0.0_f64).to_bits())
+        );
         assert_eq!(mxcsr, Mxcsr::RESET);
-        assert_eq!(round::<f64>(1.5_f64.to_bits(), 2, &mut mxcsr), Ok(2.0_f64.to_bits()));
+        assert_eq!(
+            round::<f64>(1.5_f64.to_bits(), 2, Control::Full(&mut mxcsr)),
+            Ok(2.0_f64.to_bits())
+        );
         assert_eq!(mxcsr, Mxcsr::RESET | Mxcsr::PE);
     }
 
@@ -416,9 +479,12 @@ mod tests {
     fn narrowing_underflows_and_overflows() {
         let mut mxcsr = Mxcsr::RESET;
 
-        assert_eq!(double_to_single(1e300_f64.to_bits(), &mut mxcsr), Ok(0x7f80_0000));
+        assert_eq!(
+            double_to_single(1e300_f64.to_bits(), Control::Full(&mut mxcsr)),
+            Ok(0x7f80_0000)
+        );
         assert_eq!(mxcsr, Mxcsr::RESET | Mxcsr::OE | Mxcsr::PE);
-        assert_eq!(double_to_single(1e-300_f64.to_bits(), &mut mxcsr), Ok(0));
+        assert_eq!(double_to_single(1e-300_f64.to_bits(), Control::Full(&mut mxcsr)), Ok(0));
         assert!(mxcsr.contains(Mxcsr::UE));
     }
 }

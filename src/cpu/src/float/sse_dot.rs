@@ -4,17 +4,18 @@
 //! and which NaN comes through.
 
 use super::binary::{Format, Word};
-use super::mxcsr::{Mxcsr, SimdException};
+use super::mxcsr::{Control, SimdException};
 use super::round::FloatFlags;
 use super::sse::{Binary, software};
 use crate::vector::{Lanes, Xmm, build};
 
 /// DPPS, DPPD: the products that bits 7:4 of `imm` choose are summed as pairs, and the sum goes
 /// to the lanes that bits 3:0 choose; the others become 0.
-pub fn dot<F: Format>(a: Xmm, b: Xmm, imm: u8, mxcsr: &mut Mxcsr) -> Result<Xmm, SimdException>
+pub fn dot<F: Format>(a: Xmm, b: Xmm, imm: u8, control: Control<'_>) -> Result<Xmm, SimdException>
 where
     Xmm: Lanes<F::Bits>,
 {
+    let mxcsr = control.full()?;
     let (a, b) = (Lanes::<F::Bits>::split(a), Lanes::<F::Bits>::split(b));
     let count = <Xmm as Lanes<F::Bits>>::COUNT;
 

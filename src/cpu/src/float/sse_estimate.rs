@@ -7,7 +7,7 @@
 //! bits 22:15 of the operand, one by bits 22:19 and 14:11. MXCSR is neither read nor written.
 
 use super::binary::{Format, is_nan, is_negative, magnitude};
-use crate::vector::{Xmm, join, split};
+use crate::vector::{Xmm, map};
 
 /// A result with its two tables: 13 bits of significand, those below the leading one bit dropped.
 struct Tables {
@@ -79,13 +79,13 @@ pub fn rsqrtss(a: u32) -> u32 {
 /// RCPPS: about `1 / b` of each single.
 #[must_use]
 pub fn rcpps(b: Xmm) -> Xmm {
-    join::<u32, _>(split::<u32, _>(b).map(rcpss))
+    map::<u32, _>(b, rcpss)
 }
 
 /// RSQRTPS: about `1 / sqrt(b)` of each single.
 #[must_use]
 pub fn rsqrtps(b: Xmm) -> Xmm {
-    join::<u32, _>(split::<u32, _>(b).map(rsqrtss))
+    map::<u32, _>(b, rsqrtss)
 }
 
 /// 1/x by bits 22:15: 13 bits, the leading one among them.

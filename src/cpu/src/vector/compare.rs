@@ -50,8 +50,8 @@ pub fn pmovmskb<V: Lanes<u64>>(value: V) -> u32 {
 #[inline(always)]
 #[must_use]
 pub fn movmskps(value: Xmm) -> u32 {
-    let signs = split::<u32, _>(value).map(|lane| lane >> 31);
-    signs[0] | signs[1] << 1 | signs[2] << 2 | signs[3] << 3
+    let lanes = split::<u32, _>(value);
+    lanes[0] >> 31 | lanes[1] >> 31 << 1 | lanes[2] >> 31 << 2 | lanes[3] >> 31 << 3
 }
 
 /// MOVMSKPD: bit `i` is the sign of double `i`.

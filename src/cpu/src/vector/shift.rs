@@ -3,7 +3,7 @@
 //! Source: Intel SDM vol. 2, the page of each mnemonic. A count is the whole low qword of the
 //! count operand, or the immediate; a count of a lane's width or more clears (or sign-fills) it.
 
-use super::lanes::{Lanes, Xmm, build, map};
+use super::lanes::{Lanes, Xmm, map};
 
 /// One row: a logical shift, its lane type and the operator.
 macro_rules! logical {
@@ -68,18 +68,28 @@ pub fn psrldq(a: Xmm, bytes: u8) -> Xmm {
 /// PALIGNR: `a` above `b`, shifted right by `imm` bytes; the low register of it.
 #[inline(always)]
 #[must_use]
-pub fn palignr<V: Lanes<u8>>(a: V, b: V, imm: u8) -> V {
-    let (a, b) = (a.split(), b.split());
-    let (a, b) = (a.as_ref(), b.as_ref());
-    build::<u8, V>(|i| {
-        let from = i + usize::from(imm);
-        *b.get(from).or_else(|| a.get(from.wrapping_sub(b.len()))).unwrap_or(&0)
+pub fn palignr(a: Xmm, b: Xmm, imm: u8) -> Xmm {
+    let (a, b) = (a.to_u128(), b.to_u128());
+    let bits = 8 * u32::from(imm);
+    Xmm::from_u128(match imm {
+        0 => b,
+        1..16 => b >> bits | a << (128 - bits),
+        16..32 => a >> (bits - 128),
+        _ => 0,
     })
+}
+
+/// PALIGNR of MMX registers.
+#[inline(always)]
+#[must_use]
+pub fn palignr_mmx(a: u64, b: u64, imm: u8) -> u64 {
+    let both = u128::from(a) << 64 | u128::from(b);
+    if imm < 16 { (both >> (8 * u32::from(imm))) as u64 } else { 0 }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{palignr, pslldq, psllw, psrad, psraw, psrldq, psrlq};
+    use super::{palignr, palignr_mmx, pslldq, psllw, psrad, psraw, psrldq, psrlq};
     use crate::vector::Xmm;
 
     #[test]
@@ -106,10 +116,15 @@ mod tests {
     fn alignment_takes_a_window_of_both() {
         let (a, b) = (0x1f1e_1d1c_1b1a_1918_u64, 0x1716_1514_1312_1110);
 
-        assert_eq!(palignr(a, b, 3), 0x1a19_1817_1615_1413);
-        assert_eq!(palignr(a, b, 8), a);
-        assert_eq!(palignr(a, b, 14), 0x1f1e);
-        assert_eq!(palignr(a, b, 16), 0);
-        assert_eq!(palignr(a, b, 255), 0);
+        assert_eq!(palignr_mmx(a, b, 3), 0x1a19_1817_1615_1413);
+        assert_eq!(palignr_mmx(a, b, 8), a);
+        assert_eq!(palignr_mmx(a, b, 14), 0x1f1e);
+        assert_eq!(palignr_mmx(a, b, 16), 0);
+        assert_eq!(palignr_mmx(a, b, 255), 0);
+
+        let (a, b) = (Xmm::from_halves(2, 3), Xmm::from_halves(0, 1));
+        assert_eq!(palignr(a, b, 8), Xmm::from_halves(1, 2));
+        assert_eq!(palignr(a, b, 24), Xmm::from_halves(3, 0));
+        assert_eq!(palignr(a, b, 32), Xmm::ZERO);
     }
 }

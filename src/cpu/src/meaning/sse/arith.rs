@@ -7,7 +7,7 @@ use crate::float::sse::{self, Binary};
 use crate::float::sse_compare::{self, QuietNan};
 use crate::float::sse_dot::dot;
 use crate::float::sse_estimate::{rcpps, rcpss, rsqrtps, rsqrtss};
-use crate::float::{Mxcsr, SimdException, sse_convert};
+use crate::float::{Control, SimdException, sse_convert};
 use crate::table::rows;
 use crate::target::{FloatImmRule, FloatRule, Step, Target, VectorSize};
 use crate::vector::{Xmm, pand, pandn, por, pxor};
@@ -32,23 +32,23 @@ fn single(a: Xmm) -> u64 {
 }
 
 #[inline(always)]
-fn ss(op: Binary, a: Xmm, b: Xmm, mxcsr: &mut Mxcsr) -> Result<Xmm, SimdException> {
-    sse::scalar::<f32>(op, single(a), single(b), mxcsr).map(low)
+fn ss(op: Binary, a: Xmm, b: Xmm, control: Control<'_>) -> Result<Xmm, SimdException> {
+    sse::scalar::<f32>(op, single(a), single(b), control).map(low)
 }
 
 #[inline(always)]
-fn sd(op: Binary, a: Xmm, b: Xmm, mxcsr: &mut Mxcsr) -> Result<Xmm, SimdException> {
-    sse::scalar::<f64>(op, a.low(), b.low(), mxcsr).map(low)
+fn sd(op: Binary, a: Xmm, b: Xmm, control: Control<'_>) -> Result<Xmm, SimdException> {
+    sse::scalar::<f64>(op, a.low(), b.low(), control).map(low)
 }
 
 #[inline(always)]
-fn ps(op: Binary, a: Xmm, b: Xmm, mxcsr: &mut Mxcsr) -> Result<Xmm, SimdException> {
-    sse::packed::<f32>(op, a, b, mxcsr)
+fn ps(op: Binary, a: Xmm, b: Xmm, control: Control<'_>) -> Result<Xmm, SimdException> {
+    sse::packed::<f32>(op, a, b, control)
 }
 
 #[inline(always)]
-fn pd(op: Binary, a: Xmm, b: Xmm, mxcsr: &mut Mxcsr) -> Result<Xmm, SimdException> {
-    sse::packed::<f64>(op, a, b, mxcsr)
+fn pd(op: Binary, a: Xmm, b: Xmm, control: Control<'_>) -> Result<Xmm, SimdException> {
+    sse::packed::<f64>(op, a, b, control)
 }
 
 /// dst := op(dst, src, imm) under MXCSR.
@@ -84,13 +84,13 @@ fn compare<T: Target>(t: &mut T, from: VectorSize, name: &'static str, op: Float
 }
 
 #[inline(always)]
-fn comiss(q: QuietNan, a: Xmm, b: Xmm, mxcsr: &mut Mxcsr) -> Result<Xmm, SimdException> {
-    sse_compare::comis::<f32>(single(a), single(b), q, mxcsr).map(|flags| low(flags.bits()))
+fn comiss(q: QuietNan, a: Xmm, b: Xmm, control: Control<'_>) -> Result<Xmm, SimdException> {
+    sse_compare::comis::<f32>(single(a), single(b), q, control).map(|flags| low(flags.bits()))
 }
 
 #[inline(always)]
-fn comisd(q: QuietNan, a: Xmm, b: Xmm, mxcsr: &mut Mxcsr) -> Result<Xmm, SimdException> {
-    sse_compare::comis::<f64>(a.low(), b.low(), q, mxcsr).map(|flags| low(flags.bits()))
+fn comisd(q: QuietNan, a: Xmm, b: Xmm, control: Control<'_>) -> Result<Xmm, SimdException> {
+    sse_compare::comis::<f64>(a.low(), b.low(), q, control).map(|flags| low(flags.bits()))
 }
 
 rows! {
@@ -132,15 +132,15 @@ rows! {
     slow Dpps_xmm_xmmm128_imm8 => float_imm(PACKED, "dpps", dot::<f32>);
     slow Dppd_xmm_xmmm128_imm8 => float_imm(PACKED, "dppd", dot::<f64>);
 
-    sparing Roundss_xmm_xmmm32_imm8 => float_imm(SINGLE, "roundss", |_, b, imm, m| sse_convert::round::<f32>(single(b), imm, m).map(low));
-    sparing Roundsd_xmm_xmmm64_imm8 => float_imm(DOUBLE, "roundsd", |_, b, imm, m| sse_convert::round::<f64>(b.low(), imm, m).map(low));
+    slow Roundss_xmm_xmmm32_imm8 => float_imm(SINGLE, "roundss", |_, b, imm, m| sse_convert::round::<f32>(single(b), imm, m).map(low));
+    slow Roundsd_xmm_xmmm64_imm8 => float_imm(DOUBLE, "roundsd", |_, b, imm, m| sse_convert::round::<f64>(b.low(), imm, m).map(low));
     slow Roundps_xmm_xmmm128_imm8 => float_imm(PACKED, "roundps", |_, b, imm, m| sse_convert::packed_round::<f32>(b, imm, m));
     slow Roundpd_xmm_xmmm128_imm8 => float_imm(PACKED, "roundpd", |_, b, imm, m| sse_convert::packed_round::<f64>(b, imm, m));
 
-    sparing Rcpps_xmm_xmmm128 => of_source(VectorSize::XmmAligned, "rcpps", |_, b| rcpps(b));
-    sparing Rsqrtps_xmm_xmmm128 => of_source(VectorSize::XmmAligned, "rsqrtps", |_, b| rsqrtps(b));
-    sparing Rcpss_xmm_xmmm32 => estimate("rcpss", |_, b| low(rcpss(b.low() as u32).into()));
-    sparing Rsqrtss_xmm_xmmm32 => estimate("rsqrtss", |_, b| low(rsqrtss(b.low() as u32).into()));
+    slow Rcpps_xmm_xmmm128 => of_source(VectorSize::XmmAligned, "rcpps", |_, b| rcpps(b));
+    slow Rsqrtps_xmm_xmmm128 => of_source(VectorSize::XmmAligned, "rsqrtps", |_, b| rsqrtps(b));
+    slow Rcpss_xmm_xmmm32 => estimate("rcpss", |_, b| low(rcpss(b.low() as u32).into()));
+    slow Rsqrtss_xmm_xmmm32 => estimate("rsqrtss", |_, b| low(rsqrtss(b.low() as u32).into()));
 
     to_register Comiss_xmm_xmmm32 => compare(VectorSize::Dword, "comiss", |a, b, m| comiss(QuietNan::Raises, a, b, m));
     to_register Comisd_xmm_xmmm64 => compare(VectorSize::Qword, "comisd", |a, b, m| comisd(QuietNan::Raises, a, b, m));

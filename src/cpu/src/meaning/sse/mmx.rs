@@ -213,7 +213,7 @@ rows! {
     slow Psrad_mm_mmm64 => mmx(VectorSize::Qword, "psrad", vector::psrad::<u64>);
     slow Psrad_mm_imm8 => shift_imm("psrad", |a, _, imm| low(vector::psrad(a.low(), imm.into())));
     slow Pshufw_mm_mmm64_imm8 => mmx_imm("pshufw", |_, b, imm| low(vector::pshufw(b.low(), imm)));
-    slow Palignr_mm_mmm64_imm8 => mmx_imm("palignr", |a, b, imm| low(vector::palignr(a.low(), b.low(), imm)));
+    slow Palignr_mm_mmm64_imm8 => mmx_imm("palignr", |a, b, imm| low(vector::palignr_mmx(a.low(), b.low(), imm)));
     slow Movq_mm_mmm64 | Movq_mmm64_mm | Movntq_m64_mm => mov();
     slow Movd_mm_rm32 => from_gpr(Dword);
     slow Movq_mm_rm64 => from_gpr(Qword);

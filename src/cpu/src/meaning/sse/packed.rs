@@ -97,8 +97,8 @@ rows! {
     sparing Pabsb_xmm_xmmm128 => of_source(VectorSize::XmmAligned, "pabsb", |_, b| vector::pabsb(b));
     sparing Pabsw_xmm_xmmm128 => of_source(VectorSize::XmmAligned, "pabsw", |_, b| vector::pabsw(b));
     sparing Pabsd_xmm_xmmm128 => of_source(VectorSize::XmmAligned, "pabsd", |_, b| vector::pabsd(b));
-    sparing Phminposuw_xmm_xmmm128 => of_source(VectorSize::XmmAligned, "phminposuw", |_, b| vector::phminposuw(b));
-    sparing Mpsadbw_xmm_xmmm128_imm8 => packed_imm("mpsadbw", vector::mpsadbw);
+    slow Phminposuw_xmm_xmmm128 => of_source(VectorSize::XmmAligned, "phminposuw", |_, b| vector::phminposuw(b));
+    slow Mpsadbw_xmm_xmmm128_imm8 => packed_imm("mpsadbw", vector::mpsadbw);
     sparing Psllw_xmm_xmmm128 => packed("psllw", |a, b| vector::psllw(a, b.low()));
     registers Psllw_xmm_imm8 => shift_imm("psllw", |a, _, imm| vector::psllw(a, imm.into()));
     sparing Pslld_xmm_xmmm128 => packed("pslld", |a, b| vector::pslld(a, b.low()));

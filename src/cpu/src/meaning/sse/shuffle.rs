@@ -98,7 +98,7 @@ rows! {
     sparing Blendps_xmm_xmmm128_imm8 => packed_imm("blendps", vector::blendps);
     sparing Blendpd_xmm_xmmm128_imm8 => packed_imm("blendpd", vector::blendpd);
     sparing Pblendw_xmm_xmmm128_imm8 => packed_imm("pblendw", vector::pblendw);
-    sparing Palignr_xmm_xmmm128_imm8 => packed_imm("palignr", vector::palignr::<Xmm>);
+    sparing Palignr_xmm_xmmm128_imm8 => packed_imm("palignr", vector::palignr);
     sparing Pmovsxbw_xmm_xmmm64 => of_source(VectorSize::Qword, "pmovsxbw", |_, b| vector::pmovsxbw(b));
     sparing Pmovzxbw_xmm_xmmm64 => of_source(VectorSize::Qword, "pmovzxbw", |_, b| vector::pmovzxbw(b));
     sparing Pmovsxbd_xmm_xmmm32 => of_source(VectorSize::Dword, "pmovsxbd", |_, b| vector::pmovsxbd(b));
