@@ -240,23 +240,39 @@ fn nothing_is_left_to_do_without_an_issue() {
     }
 }
 
-/// Each SHA256SUMS names files beside it, as `sha256sum` writes them.
+/// Lists of checksums, as `sha256sum` writes them; names are relative to the list.
+const CHECKSUMS: &[&str] = &[
+    "firmware/SHA256SUMS",
+    "test-roms/SHA256SUMS",
+    "test-roms/kernel/SHA256SUMS",
+    "benches/workloads/workloads.elf.sha256",
+];
+
+/// Images that are built from sources of the tree, and one of these lists has.
 #[test]
 fn committed_images_have_their_checksums() {
     let root = workspace_root();
-    let mut checked = 0;
-    for folder in ["firmware", "test-roms", "test-roms/kernel"] {
-        let sums = root.join(folder).join("SHA256SUMS");
-        let text = text_of(&sums);
-        for line in text.lines() {
+    let mut checked = Vec::new();
+    for list in CHECKSUMS {
+        let list = root.join(list);
+        for line in text_of(&list).lines() {
             let (expected, name) = line.split_once("  ").expect("<sum>  <file>");
-            let bytes = std::fs::read(root.join(folder).join(name)).unwrap();
-            let sum: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
-            assert_eq!(sum, expected, "{folder}/{name} is not the file that was checked in");
-            checked += 1;
+            let path = list.parent().unwrap().join(name).canonicalize().unwrap();
+            let digest = Sha256::digest(std::fs::read(&path).unwrap());
+            let sum: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(sum, expected, "{} is not the file that was built", path.display());
+            checked.push(path);
         }
     }
-    assert!(checked > 10, "only {checked} images have a checksum");
+
+    let mut images = Vec::new();
+    for folder in ["firmware", "test-roms", "benches"] {
+        images.extend(files(&root.join(folder), &["bin", "elf"]));
+    }
+    for image in images {
+        let image = image.canonicalize().unwrap();
+        assert!(checked.contains(&image), "{} has no checksum", image.display());
+    }
 }
 
 /// Links in documents lead to files of the tree.
