@@ -25,7 +25,7 @@ pub use blend::*;
 pub use compare::*;
 pub use crc32::crc32;
 pub use lanes::{Lanes, Xmm};
-pub(crate) use lanes::{build, join, map, split};
+pub(crate) use lanes::{build, map, split};
 pub use multiply::*;
 pub use pack::*;
 pub use shift::*;

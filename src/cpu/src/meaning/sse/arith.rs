@@ -148,8 +148,8 @@ rows! {
     to_register Ucomisd_xmm_xmmm64 => compare(VectorSize::Qword, "ucomisd", |a, b, m| comisd(QuietNan::Passes, a, b, m));
     sparing Cmpss_xmm_xmmm32_imm8 => float_imm(SINGLE, "cmpss", |a, b, imm, m| sse_compare::cmp::<f32>(single(a), single(b), imm, m).map(low));
     sparing Cmpsd_xmm_xmmm64_imm8 => float_imm(DOUBLE, "cmpsd", |a, b, imm, m| sse_compare::cmp::<f64>(a.low(), b.low(), imm, m).map(low));
-    sparing Cmpps_xmm_xmmm128_imm8 => float_imm(PACKED, "cmpps", |a, b, imm, m| sse_compare::packed_cmp::<f32>(a, b, imm, m));
-    sparing Cmppd_xmm_xmmm128_imm8 => float_imm(PACKED, "cmppd", |a, b, imm, m| sse_compare::packed_cmp::<f64>(a, b, imm, m));
+    sparing Cmpps_xmm_xmmm128_imm8 => float_imm(PACKED, "cmpps", sse_compare::packed_cmp::<f32>);
+    sparing Cmppd_xmm_xmmm128_imm8 => float_imm(PACKED, "cmppd", sse_compare::packed_cmp::<f64>);
 
     to_register Andps_xmm_xmmm128 => packed("andps", pand::<Xmm>);
     to_register Andpd_xmm_xmmm128 => packed("andpd", pand::<Xmm>);
