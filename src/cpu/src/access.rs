@@ -8,7 +8,7 @@ use crate::exception::{Exception, Fault};
 use crate::paging::Access;
 use crate::state::Seg;
 use crate::{Bus, Vcpu};
-use cutaway_isa::{Cr0, Rflags, Width};
+use cutaway_isa::{Cr0, Cr4, Rflags, Width};
 use cutaway_memory::PageKind;
 
 /// Whether bits 63:47 are all alike.
@@ -302,22 +302,30 @@ impl Vcpu {
 
     /// Marks data breakpoints that an access touches; the trap follows the instruction.
     fn note_data(&mut self, linear: u64, size: u64, write: bool) {
-        if !self.slow_bank {
-            return;
+        if self.slow_bank {
+            self.note_access(linear, size, |kind| kind == 3 || kind == 1 && write);
         }
+    }
+
+    /// Marks I/O breakpoints (CR4.DE) that a port access touches.
+    pub(crate) fn note_port(&mut self, port: u16, size: u64) {
+        if self.system.dr7 & 0xff != 0 && self.system.cr4 & Cr4::DE.bits() != 0 {
+            self.note_access(u64::from(port), size, |kind| kind == 2);
+        }
+    }
+
+    /// Puts the enabled breakpoints of these kinds (DR7 R/Wn) that a range touches into the trap
+    /// to come.
+    fn note_access(&mut self, address: u64, size: u64, kinds: impl Fn(u64) -> bool) {
         for n in 0..4 {
             let control = self.system.dr7 >> (16 + 4 * n);
-            let kind = control & 3;
             let length = [1, 2, 8, 4][(control >> 2 & 3) as usize];
             let start = self.system.dr[n as usize] & !(length - 1);
-            let hits = linear < start + length && start < linear + size;
-            if hits && (kind == 3 || kind == 1 && write) {
-                let enabled = self.system.dr7 >> (2 * n) & 3 != 0;
-                // B0 to B3 also show breakpoints that are not enabled, once a trap occurs.
-                if enabled {
-                    self.activity.debug_trap |= 1 << n;
-                    self.attention = true;
-                }
+            let hits = address < start.saturating_add(length) && start < address + size;
+            let enabled = self.system.dr7 >> (2 * n) & 3 != 0;
+            if hits && enabled && kinds(control & 3) {
+                self.activity.debug_trap |= 1 << n;
+                self.attention = true;
             }
         }
     }

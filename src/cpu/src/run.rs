@@ -14,7 +14,7 @@ use crate::translate::exec_of;
 use crate::vcpu::{Mode, RIP, TraceClasses};
 use crate::{Bus, Event, Exit, Vcpu};
 use cutaway_isa::{
-    DecodeError, Dr6, Instruction, MAX_LENGTH, Rflags, Vector, decode, disassemble,
+    DecodeError, Dr6, FlowControl, Instruction, MAX_LENGTH, Rflags, Vector, decode, disassemble,
 };
 use cutaway_memory::PageKind;
 
@@ -412,7 +412,9 @@ impl Vcpu {
                 let now = self.lazy.rflags().difference(Rflags::RF);
                 self.lazy.set_rflags(now);
             }
-            if flags.contains(Rflags::TF) {
+            // A software interrupt clears TF; the first trap is that behind its handler.
+            let interrupts = instruction.flow_control() == FlowControl::Interrupt;
+            if flags.contains(Rflags::TF) && !interrupts {
                 self.activity.debug_trap |= Dr6::BS.bits();
                 self.attention = true;
             }

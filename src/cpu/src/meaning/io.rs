@@ -40,6 +40,7 @@ pub(super) fn input(e: &mut Exec<'_>, port: u16, w: Width) -> u64 {
     if e.cpu.traces(TraceClasses::IO) {
         e.bus.trace(&Event::Port { at: e.cpu.ticks, write: false, port, width: w, value });
     }
+    e.cpu.note_port(port, w.bytes());
     e.cpu.after_port(e.bus);
     u64::from(value) & w.mask()
 }
@@ -51,6 +52,7 @@ pub(super) fn output(e: &mut Exec<'_>, port: u16, w: Width, value: u64) {
         e.bus.trace(&Event::Port { at: e.cpu.ticks, write: true, port, width: w, value });
     }
     e.bus.port_write(port, w, value, e.cpu.ticks);
+    e.cpu.note_port(port, w.bytes());
     e.cpu.after_port(e.bus);
 }
 
