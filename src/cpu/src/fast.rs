@@ -12,9 +12,9 @@
 use crate::Vcpu;
 use crate::access::is_canonical;
 use crate::flags::{Cc, Flags};
-use crate::float::{Control, X87};
 use crate::float::x87_operand::Format;
 use crate::float::x87_stack::Pops;
+use crate::float::{Control, X87};
 use crate::state::{Seg, gpr};
 use crate::target::{
     Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step,
@@ -154,7 +154,9 @@ impl Vcpu {
     }
 }
 
-/// The handler of everything that the fast path does not do.
+/// The handler of everything that the fast path does not do. Not inlined, so that its address says
+/// so of an operation.
+#[inline(never)]
 pub(crate) fn slow(cpu: &mut Vcpu, op: *const Op) -> *const Op {
     cpu.at = op;
     cpu.stop = Stop::Slow;
@@ -162,6 +164,7 @@ pub(crate) fn slow(cpu: &mut Vcpu, op: *const Op) -> *const Op {
 }
 
 /// Handler of the pseudo-operation that ends a block without a branch: on to the next byte.
+#[inline(never)]
 pub(crate) fn fall(cpu: &mut Vcpu, op: *const Op) -> *const Op {
     // SAFETY: as in `run`.
     let op = unsafe { &*op };
@@ -172,6 +175,7 @@ pub(crate) fn fall(cpu: &mut Vcpu, op: *const Op) -> *const Op {
 
 /// Handler of a dropped block's first operation: RIP is there, decode anew. The block charged
 /// nothing.
+#[inline(never)]
 pub(crate) fn gone(cpu: &mut Vcpu, _: *const Op) -> *const Op {
     cpu.rip = cpu.r[RIP];
     cpu.stop = Stop::Indirect;
@@ -321,8 +325,9 @@ impl Model for Windowed {
 /// Not (yet) the place of a modified operand.
 const NOWHERE: usize = usize::MAX;
 
-/// The fast path as a target. `A` and `B` are the places of operands 0 and 1.
-pub(crate) struct Fast<'a, A, B, M> {
+/// The fast path as a target. `A` and `B` are the places of operands 0 and 1; without `FLAGS` the
+/// status flags stay as they are, for instructions whose flags nobody can see.
+pub(crate) struct Fast<'a, A, B, M, const FLAGS: bool> {
     cpu: &'a mut Vcpu,
     op: &'a Op,
     /// Backing offset that `modify` found for operand 0.
@@ -344,7 +349,23 @@ pub(crate) fn straight<I: Meaning, A: Place, B: Place, M: Model>(
     cpu: &mut Vcpu,
     op: *const Op,
 ) -> *const Op {
-    let mut target: Fast<'_, A, B, M> = Fast {
+    run_meaning::<I, A, B, M, true>(cpu, op)
+}
+
+/// The handler of a [`Meaning`] whose flags are dead.
+pub(crate) fn quiet<I: Meaning, A: Place, B: Place, M: Model>(
+    cpu: &mut Vcpu,
+    op: *const Op,
+) -> *const Op {
+    run_meaning::<I, A, B, M, false>(cpu, op)
+}
+
+#[inline(always)]
+fn run_meaning<I: Meaning, A: Place, B: Place, M: Model, const FLAGS: bool>(
+    cpu: &mut Vcpu,
+    op: *const Op,
+) -> *const Op {
+    let mut target: Fast<'_, A, B, M, FLAGS> = Fast {
         cpu: &mut *cpu,
         // SAFETY: handlers are given operations of the arena.
         op: unsafe { &*op },
@@ -364,7 +385,7 @@ pub(crate) fn branching<I: Branch, A: Place, B: Place, M: Model>(
     cpu: &mut Vcpu,
     op: *const Op,
 ) -> *const Op {
-    let mut target: Fast<'_, A, B, M> = Fast {
+    let mut target: Fast<'_, A, B, M, true> = Fast {
         cpu: &mut *cpu,
         // SAFETY: handlers are given operations of the arena.
         op: unsafe { &*op },
@@ -377,7 +398,7 @@ pub(crate) fn branching<I: Branch, A: Place, B: Place, M: Model>(
     }
 }
 
-impl<A: Place, B: Place, M: Model> Fast<'_, A, B, M> {
+impl<A: Place, B: Place, M: Model, const FLAGS: bool> Fast<'_, A, B, M, FLAGS> {
     #[inline(always)]
     fn linear(&self, n: u32, size: u64, write: bool) -> Result<u64, Miss> {
         if n == 0 {
@@ -412,7 +433,7 @@ impl<A: Place, B: Place, M: Model> Fast<'_, A, B, M> {
     }
 }
 
-impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
+impl<A: Place, B: Place, M: Model, const FLAGS: bool> Target for Fast<'_, A, B, M, FLAGS> {
     type Value = u64;
     type Vector = Xmm;
     type Cond = bool;
@@ -563,17 +584,21 @@ impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
 
     #[inline(always)]
     fn set_flags(&mut self, flags: Flags<u64>) {
-        self.cpu.lazy.set(flags);
+        if FLAGS {
+            self.cpu.lazy.set(flags);
+        }
     }
     #[inline(always)]
     fn set_flags_if(&mut self, c: &bool, flags: Flags<u64>) {
-        if *c {
+        if FLAGS && *c {
             self.cpu.lazy.set(flags);
         }
     }
     #[inline(always)]
     fn set_status(&mut self, status: Rflags) {
-        self.cpu.lazy.set_rflags(status);
+        if FLAGS {
+            self.cpu.lazy.set_rflags(status);
+        }
     }
     #[inline(always)]
     fn condition(&mut self, cc: Cc) -> bool {
@@ -814,7 +839,7 @@ impl<A: Place, B: Place, M: Model> Target for Fast<'_, A, B, M> {
     }
 }
 
-impl<A: Place, B: Place, M: Model> Fast<'_, A, B, M> {
+impl<A: Place, B: Place, M: Model, const FLAGS: bool> Fast<'_, A, B, M, FLAGS> {
     /// Notes an x87 instruction in FOP, FIP and FDP; the immediate is the ModRM byte of its memory
     /// operand.
     #[inline(always)]

@@ -23,6 +23,15 @@ pub(crate) enum Flags<V> {
     Shr { w: Width, a: V, count: V, result: V },
     /// SAR by a masked count that is not 0.
     Sar { w: Width, a: V, count: V, result: V },
+    /// ROL: CF is bit 0 of the result, OF is CF ^ the new sign; the others stay.
+    Rol { w: Width, result: V },
+    /// ROR: CF is the new sign, OF says whether the two top bits differ; the others stay.
+    Ror { w: Width, result: V },
+    /// BT and its kin: CF is 0 or 1; the others stay.
+    Carry { carry: V },
+    /// MUL, IMUL: SF ZF PF from the low half of the product, CF and OF are `significant` (0 or 1).
+    /// AF is undefined; given as 0.
+    Product { w: Width, low: V, significant: V },
 }
 
 /// The kinds of [`Flags`] as the lazy form stores them.
@@ -41,11 +50,22 @@ pub(crate) enum Kind {
     Sar,
 }
 
+/// Bits of `Lazy::carry`.
+const CARRY_KNOWN: u8 = 1;
+const CARRY: u8 = 2;
+const OVERFLOW: u8 = 4;
+
+fn carry_bits(cf: bool, of: bool) -> u8 {
+    CARRY_KNOWN | u8::from(cf) * CARRY | u8::from(of) * OVERFLOW
+}
+
 /// The last setter of the status flags.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lazy {
     pub(crate) kind: Kind,
     pub(crate) width: Width,
+    /// 0, or [`CARRY_KNOWN`] with CF and OF beside it where they do not come from `kind`.
+    carry: u8,
     pub(crate) a: u64,
     /// Second operand, shift count, or (INC, DEC) the CF that stays.
     pub(crate) b: u64,
@@ -79,7 +99,7 @@ pub(crate) enum Cc {
 
 impl Lazy {
     pub(crate) fn new(rflags: Rflags) -> Self {
-        Self { kind: Kind::Known, width: Width::Byte, a: 0, b: 0, result: 0, known: rflags }
+        Self { kind: Kind::Known, width: Width::Byte, carry: 0, a: 0, b: 0, result: 0, known: rflags }
     }
 
     #[inline(always)]
@@ -88,7 +108,27 @@ impl Lazy {
             Flags::Add { w, a, b, sum } => (Kind::Add, w, a, b, sum),
             Flags::Sub { w, a, b, difference } => (Kind::Sub, w, a, b, difference),
             Flags::Logic { w, result } => {
-                (self.kind, self.width, self.result) = (Kind::Logic, w, result);
+                (self.kind, self.width, self.carry, self.result) = (Kind::Logic, w, 0, result);
+                return;
+            }
+            Flags::Rol { w, result } => {
+                let cf = result & 1 != 0;
+                self.carry = carry_bits(cf, cf != (result & w.sign_bit() != 0));
+                return;
+            }
+            Flags::Ror { w, result } => {
+                let of = (result ^ result << 1) & w.sign_bit() != 0;
+                self.carry = carry_bits(result & w.sign_bit() != 0, of);
+                return;
+            }
+            Flags::Carry { carry } => {
+                self.carry = carry_bits(carry != 0, self.of());
+                return;
+            }
+            Flags::Product { w, low, significant } => {
+                let on = significant != 0;
+                (self.kind, self.width, self.result) = (Kind::Logic, w, low);
+                self.carry = carry_bits(on, on);
                 return;
             }
             Flags::Inc { w, result } => (Kind::Inc, w, self.a, u64::from(self.cf()), result),
@@ -97,13 +137,17 @@ impl Lazy {
             Flags::Shr { w, a, count, result } => (Kind::Shr, w, a, count, result),
             Flags::Sar { w, a, count, result } => (Kind::Sar, w, a, count, result),
         };
-        (self.kind, self.width, self.a, self.b, self.result) = (kind, width, a, b, result);
+        (self.kind, self.width, self.carry) = (kind, width, 0);
+        (self.a, self.b, self.result) = (a, b, result);
     }
 
     #[inline(always)]
     pub(crate) fn cf(&self) -> bool {
         let Self { a, b, result, width, .. } = *self;
         let top = width.bits() - 1;
+        if self.carry != 0 {
+            return self.carry & CARRY != 0;
+        }
         match self.kind {
             Kind::Known => self.known.contains(Rflags::CF),
             Kind::Add => ((a & b) | ((a | b) & !result)) >> top & 1 != 0,
@@ -141,6 +185,9 @@ impl Lazy {
     pub(crate) fn of(&self) -> bool {
         let Self { a, b, result, width, .. } = *self;
         let sign = width.sign_bit();
+        if self.carry != 0 {
+            return self.carry & OVERFLOW != 0;
+        }
         match self.kind {
             Kind::Known => self.known.contains(Rflags::OF),
             Kind::Add => (a ^ result) & (b ^ result) & sign != 0,
@@ -168,7 +215,7 @@ impl Lazy {
 
     /// All of RFLAGS.
     pub(crate) fn rflags(&self) -> Rflags {
-        if self.kind == Kind::Known {
+        if self.kind == Kind::Known && self.carry == 0 {
             return self.known;
         }
         self.known
@@ -182,7 +229,7 @@ impl Lazy {
 
     /// Replaces all of RFLAGS.
     pub(crate) fn set_rflags(&mut self, rflags: Rflags) {
-        self.kind = Kind::Known;
+        (self.kind, self.carry) = (Kind::Known, 0);
         self.known = rflags;
     }
 
@@ -192,7 +239,7 @@ impl Lazy {
         let up = 64 - width.bits();
         let (sa, sb) = ((a << up) as i64, (b << up) as i64);
         // CMP and SUB answer most conditions by one comparison; SBB does not fit that.
-        let direct = self.kind == Kind::Sub && a.wrapping_sub(b) & width.mask() == self.result;
+        let direct = self.kind == Kind::Sub && self.carry == 0 && a.wrapping_sub(b) & width.mask() == self.result;
         match cc {
             Cc::O => self.of(),
             Cc::No => !self.of(),

@@ -19,6 +19,7 @@ mod fast;
 pub mod float;
 mod flags;
 mod interrupt;
+mod liveness;
 mod meaning;
 mod model;
 mod paging;

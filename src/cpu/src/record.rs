@@ -156,6 +156,14 @@ impl Record {
             Flags::Logic { result, .. } => format!("CF := 0; OF := 0; SF ZF PF from {result}"),
             Flags::Inc { result, .. } => format!("OF SF ZF AF PF from the increment to {result}"),
             Flags::Dec { result, .. } => format!("OF SF ZF AF PF from the decrement to {result}"),
+            Flags::Rol { result, .. } => format!("CF := bit 0 of {result}; OF := CF xor its sign"),
+            Flags::Ror { result, .. } => {
+                format!("CF := sign of {result}; OF := its two top bits differ")
+            }
+            Flags::Carry { carry } => format!("CF := {carry}"),
+            Flags::Product { low, significant, .. } => {
+                format!("CF := {significant}; OF := {significant}; SF ZF PF from {low}; AF := 0")
+            }
             Flags::Shl { a, count, result, .. } => {
                 format!("CF := last bit out of {a} << {count}; OF SF ZF PF from {result}")
             }

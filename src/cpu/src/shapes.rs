@@ -2,7 +2,7 @@
 
 use crate::fast::{
     Base64, Based64, Branch, Flat, Flat32, Handler, Imm, Index64, Long, Meaning, Nothing, Reg,
-    Segmented, Windowed, branching, straight,
+    Segmented, Windowed, branching, quiet, straight,
 };
 
 /// What an operand is, as far as handlers tell it apart.
@@ -34,6 +34,8 @@ pub(crate) struct Shape {
     pub(crate) a: Kind,
     pub(crate) b: Kind,
     pub(crate) addressing: Addressing,
+    /// The status flags that it sets are overwritten before anybody can see them.
+    pub(crate) dead_flags: bool,
 }
 
 /// Chooses a handler, where there is one.
@@ -47,6 +49,8 @@ pub(crate) fn slow<I: Meaning>(_: Shape) -> Option<Handler> {
 /// Two operands, either of them memory.
 pub(crate) fn binary<I: Meaning>(s: Shape) -> Option<Handler> {
     Some(match (s.a, s.b) {
+        (Kind::Reg, Kind::Reg) if s.dead_flags => quiet::<I, Reg, Reg, Long>,
+        (Kind::Reg, Kind::Imm) if s.dead_flags => quiet::<I, Reg, Imm, Long>,
         (Kind::Base64, Kind::Reg) => straight::<I, Base64, Reg, Long>,
         (Kind::Index64, Kind::Reg) => straight::<I, Index64, Reg, Long>,
         (Kind::Based64, Kind::Reg) => straight::<I, Based64, Reg, Long>,
@@ -99,6 +103,7 @@ pub(crate) fn transfer<I: Meaning>(s: Shape) -> Option<Handler> {
 /// One operand that is read and written; a second one is an immediate or implied register.
 pub(crate) fn unary<I: Meaning>(s: Shape) -> Option<Handler> {
     Some(match s.a {
+        Kind::Reg if s.dead_flags => quiet::<I, Reg, Imm, Long>,
         Kind::Reg => straight::<I, Reg, Imm, Long>,
         Kind::Base64 => straight::<I, Base64, Imm, Long>,
         Kind::Index64 => straight::<I, Index64, Imm, Long>,

@@ -43,9 +43,9 @@ pub(crate) enum Bin {
     Shr,
     /// Arithmetic shift by less than 64.
     Sar,
-    /// Rotate left by less than the width.
+    /// Rotate left by any count.
     Rol,
-    /// Rotate right by less than the width.
+    /// Rotate right by any count.
     Ror,
 }
 

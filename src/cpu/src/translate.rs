@@ -9,6 +9,7 @@ use crate::block::{BLOCK_MAX, Cold};
 use crate::exception::{Exception, Fault};
 use crate::exec::{Exec, ExecFn, address_width, gpr_place, implied_width, seg_of};
 use crate::fast::{Op, fall, slow};
+use crate::liveness::dead_flags;
 use crate::meaning::{is_x87, memory_modrm, needs_sse, sse_unavailable};
 use crate::shapes::{Addressing, Kind, Shape};
 use crate::state::Seg;
@@ -174,12 +175,16 @@ fn needs_exec(i: &Instruction, mode: Mode) -> bool {
     mode.contains(Mode::LIMITED) && i.flow_control() != FlowControl::Next
 }
 
+fn shape(i: &Instruction, mode: Mode, dead_flags: bool) -> Shape {
+    let (a, b) = (kind_of(i, 0, mode), kind_of(i, 1, mode));
+    Shape { a, b, addressing: addressing(i, mode), dead_flags }
+}
+
 /// The operation of an instruction, `start` bytes into its block.
 fn operation(cpu: &Vcpu, i: &Instruction, start: usize, row: Option<&Row>) -> Op {
     let mode = cpu.mode;
     let next = (start + i.len()) as u16;
-    let shape =
-        Shape { a: kind_of(i, 0, mode), b: kind_of(i, 1, mode), addressing: addressing(i, mode) };
+    let shape = shape(i, mode, false);
     let mut run = None;
     if let Some(row) = row
         && !needs_exec(i, mode)
@@ -273,8 +278,14 @@ impl Vcpu {
             return None;
         }
         let count = ops.len();
-        for (n, (op, _)) in ops.iter_mut().enumerate() {
+        let dead_flags = dead_flags(ops.iter().map(|(_, cold)| &cold.instruction));
+        for (n, (op, cold)) in ops.iter_mut().enumerate() {
             op.left = (count - n) as u8;
+            if dead_flags[n] && op.run as usize != slow as *const () as usize {
+                let quiet = shape(&cold.instruction, self.mode, true);
+                let row = table::row(cold.instruction.code());
+                op.run = row.and_then(|row| (row.choose)(quiet)).unwrap_or(op.run);
+            }
         }
         let links = self.blocks.new_links();
         if closed {

@@ -2,6 +2,7 @@
 //!
 //! Source: Intel SDM vol. 2, the page of each mnemonic.
 
+use crate::flags::Flags;
 use crate::table::rows;
 use crate::target::{Bin, Step, Target};
 use cutaway_isa::Rflags;
@@ -16,22 +17,17 @@ enum Change {
     Complement,
 }
 
-/// BT rule: CF := bit `index` of `value`; the other flags stay.
-pub(crate) fn bt(w: Width, value: u64, index: u64, flags: Rflags) -> (u64, Rflags) {
-    let bit = value >> (index & u64::from(w.bits() - 1)) & 1 != 0;
-    (value, flags.with(Rflags::CF, bit))
-}
-
 /// With the bit index taken modulo the width: registers, and memory with an immediate index.
 #[inline(always)]
 fn test_bit<T: Target>(t: &mut T, change: Change, w: Width) -> Step<T> {
     let a = if change == Change::Nothing { t.read(0, w)? } else { t.modify(0, w)? };
     let index = t.read(1, w)?;
-    let (_, status) = t.rule("bt", bt, w, &a, &index);
+    let low = t.constant(w, u64::from(w.bits() - 1));
+    let one = t.constant(w, 1);
+    let at = t.bin(Bin::And, w, &index, &low);
+    let down = t.bin(Bin::Shr, w, &a, &at);
+    let carry = t.bin(Bin::And, w, &down, &one);
     if change != Change::Nothing {
-        let low = t.constant(w, u64::from(w.bits() - 1));
-        let one = t.constant(w, 1);
-        let at = t.bin(Bin::And, w, &index, &low);
         let mask = t.bin(Bin::Shl, w, &one, &at);
         let result = match change {
             Change::Set => t.bin(Bin::Or, w, &a, &mask),
@@ -43,7 +39,7 @@ fn test_bit<T: Target>(t: &mut T, change: Change, w: Width) -> Step<T> {
         };
         t.write(0, w, result)?;
     }
-    t.set_status(status);
+    t.set_flags(Flags::Carry { carry });
     Ok(())
 }
 
@@ -79,8 +75,7 @@ fn test_bit_string(
         let user = e.cpu.is_user();
         e.cpu.write_linear(e.bus, linear, w, result, user)?;
     }
-    let flags = e.cpu.lazy.rflags().with(Rflags::CF, value & mask != 0);
-    e.cpu.lazy.set_rflags(flags);
+    e.set_flags(Flags::Carry { carry: u64::from(value & mask != 0) });
     Ok(())
 }
 

@@ -4,33 +4,13 @@
 //! multiplication: given from the low half of the product with AF = 0 (Unverified). DIV leaves all
 //! flags.
 
+use crate::flags::Flags;
 use crate::table::rows;
 use crate::target::{Bin, Cmp, Step, Target};
 use cutaway_isa::Width::{self, Byte, Dword, Qword, Word};
 
 const RAX: usize = 0;
 const RDX: usize = 2;
-
-/// CF and OF after a multiplication: set if the high half is more than an extension of the low.
-#[inline(always)]
-fn set_product_flags<T: Target>(t: &mut T, w: Width, low: &T::Value, significant: &T::Cond) {
-    let truth = t.truth(w, significant);
-    let (_, status) = t.rule("product flags", product_flags, w, low, &truth);
-    t.set_status(status);
-}
-
-/// The rule: SF ZF PF of the low half, AF = 0, CF = OF = `significant`.
-pub(crate) fn product_flags(
-    w: Width,
-    low: u64,
-    significant: u64,
-    flags: cutaway_isa::Rflags,
-) -> (u64, cutaway_isa::Rflags) {
-    use cutaway_isa::Rflags;
-    let on = significant != 0;
-    let flags = crate::flags::with_result(flags, w, low);
-    (low, flags.with(Rflags::CF, on).with(Rflags::OF, on).with(Rflags::AF, false))
-}
 
 /// MUL, IMUL with one operand: (r)DX:(r)AX := (r)AX * src, for bytes AX := AL * src.
 #[inline(always)]
@@ -53,7 +33,8 @@ fn wide<T: Target>(t: &mut T, signed: bool, w: Width) -> Step<T> {
         t.set_gpr(RAX, w, low.clone());
         t.set_gpr(RDX, w, high);
     }
-    set_product_flags(t, w, &low, &significant);
+    let significant = t.truth(w, &significant);
+    t.set_flags(Flags::Product { w, low, significant });
     Ok(())
 }
 
@@ -78,7 +59,8 @@ fn imul_into<T: Target>(t: &mut T, first: u32, second: u32, w: Width) -> Step<T>
     let extension = t.bin(Bin::Sar, w, &low, &last);
     let significant = t.compare(Cmp::Ne, w, &high, &extension);
     t.write(0, w, low.clone())?;
-    set_product_flags(t, w, &low, &significant);
+    let significant = t.truth(w, &significant);
+    t.set_flags(Flags::Product { w, low, significant });
     Ok(())
 }
 
