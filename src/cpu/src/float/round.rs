@@ -62,16 +62,18 @@ impl Rounding {
     #[inline(always)]
     #[must_use]
     pub const fn rounds_up(self, negative: bool, odd: bool, rest: u64) -> bool {
-        let addend = match self {
-            Self::NearestEven => HALF - 1 + odd as u64,
-            Self::Down if negative => u64::MAX,
-            Self::Up if !negative => u64::MAX,
-            _ => 0,
+        let addend = if matches!(self, Self::NearestEven) {
+            HALF - 1 + odd as u64
+        } else if self.overflows_to_infinity(negative) {
+            u64::MAX // away from zero
+        } else {
+            0
         };
         rest.checked_add(addend).is_none()
     }
 
-    /// Whether an overflow gives infinity and not the largest finite number.
+    /// Whether an overflow gives infinity and not the largest finite number: to nearest, and where
+    /// the direction leads away from zero.
     #[inline(always)]
     #[must_use]
     pub const fn overflows_to_infinity(self, negative: bool) -> bool {

@@ -25,6 +25,25 @@ pub enum Operation {
     DivReversed,
 }
 
+/// An [`Operation`] as a type, for functions that are compiled for each.
+pub trait Operator {
+    /// Which operation it is.
+    const OPERATION: Operation;
+}
+
+macro_rules! operators {
+    ($($name:ident)*) => {$(
+        /// The operation of this name.
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+        impl Operator for $name {
+            const OPERATION: Operation = Operation::$name;
+        }
+    )*};
+}
+
+operators! { Add Mul Sub SubReversed Div DivReversed }
+
 /// One of the four operations, under rounding and precision control.
 #[inline(always)]
 pub fn arithmetic(context: &mut Context, operation: Operation, a: F80, b: F80) -> F80 {

@@ -11,6 +11,10 @@ use super::x87_state::{SW_C1, SW_EXCEPTIONS};
 /// What an unmasked overflow takes from the exponent, and an unmasked underflow adds to it.
 pub const BIAS_ADJUST: i32 = 24576;
 
+/// Positions of PE and C1 in the status word.
+const PE_SHIFT: u32 = FloatFlags::PE.bits().trailing_zeros();
+const C1_SHIFT: u32 = SW_C1.trailing_zeros();
+
 /// The control word that an operation runs under, and what it leaves in the status word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Context {
@@ -257,8 +261,8 @@ impl Context {
 
     #[inline(always)]
     fn note_rounding(&mut self, up: bool, inexact: bool) {
-        self.status |= u16::from(inexact) * u16::from(FloatFlags::PE.bits());
-        self.status |= u16::from(up) * SW_C1;
+        // Shifts, since which way a number rounds is nothing that a branch could predict.
+        self.status |= u16::from(inexact) << PE_SHIFT | u16::from(up) << C1_SHIFT;
     }
 }
 

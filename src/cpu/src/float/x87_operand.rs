@@ -4,7 +4,7 @@
 //! writes the bits; nothing here touches memory. Instructions are `inline(never)` for the reason
 //! that `x87_stack.rs` gives.
 
-use super::x80_arith::{Operation, arithmetic, arithmetic_special};
+use super::x80_arith::{Operator, arithmetic, arithmetic_special};
 use super::x80_compare::QuietNans;
 use super::x80_convert::{
     from_bcd, from_f32, from_f64, from_integer, to_bcd, to_f32, to_f64, to_integer, widen_f32,
@@ -129,7 +129,7 @@ impl X87 {
 
     /// FADD m32fp, FISUBR m16int and the like: ST(0) := ST(0) op source.
     #[inline(never)]
-    pub fn arithmetic_source(&mut self, operation: Operation, source: Source) {
+    pub fn arithmetic_source<O: Operator>(&mut self, source: Source) {
         if self.is_empty(0) {
             if self.stack_underflow() {
                 self.set_st(0, F80::INDEFINITE);
@@ -140,9 +140,9 @@ impl X87 {
         let top = self.st(0);
         let result = if source.denormal {
             context.denormal_source = true;
-            arithmetic_special(&mut context, operation, top, source.value)
+            arithmetic_special(&mut context, O::OPERATION, top, source.value)
         } else {
-            arithmetic(&mut context, operation, top, source.value)
+            arithmetic(&mut context, O::OPERATION, top, source.value)
         };
         self.apply(&context);
         if !context.blocks_result() {

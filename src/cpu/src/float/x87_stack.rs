@@ -11,8 +11,7 @@
 
 use std::cmp::Ordering;
 
-use super::x80_arith::sqrt;
-use super::x80_arith::{Operation, arithmetic};
+use super::x80_arith::{Operator, arithmetic, sqrt};
 use super::x80_compare::{QuietNans, compare, condition_codes, examine};
 use super::x80_exp_log::{exp2_minus_1, y_log2_x, y_log2_x_plus_1};
 use super::x80_remainder::{Quotient, remainder};
@@ -210,7 +209,7 @@ impl X87 {
 
     /// FADD, FSUBR and the like between registers: ST(to) := ST(to) op ST(with).
     #[inline(never)]
-    pub fn arithmetic(&mut self, operation: Operation, to: usize, with: usize, pops: Pops) {
+    pub fn arithmetic<O: Operator>(&mut self, to: usize, with: usize, pops: Pops) {
         let Some((to, with)) = self.both(to, with) else {
             if self.stack_underflow() {
                 self.set_st(to, F80::INDEFINITE);
@@ -220,7 +219,7 @@ impl X87 {
         };
         let mut context = self.context();
         let (a, b) = (self.registers[to], self.registers[with]);
-        let result = arithmetic(&mut context, operation, a, b);
+        let result = arithmetic(&mut context, O::OPERATION, a, b);
         self.apply(&context);
         if !context.blocks_result() {
             self.registers[to] = result;
@@ -437,7 +436,7 @@ const STACK_FAULT: u16 = SW_SF | FloatFlags::IE.bits() as u16;
 
 #[cfg(test)]
 mod tests {
-    use super::super::x80_arith::Operation;
+    use super::super::x80_arith::Add;
     use super::{F80, Pairwise, Pops, Pushing, QuietNans, Unary, X87};
 
     const MASKED: u16 = 0x037f;
@@ -471,8 +470,8 @@ mod tests {
     fn stack_faults_leave_what_silicon_leaves() {
         let d = F80::INDEFINITE;
         let rows = [
-            Row { name: "fadd st0, st1", pushed: 1, run: |x| x.arithmetic(Operation::Add, 0, 1, Pops::None), masked: (0x3841, 0xbfff, d), unmasked: 0xb8c1 },
-            Row { name: "faddp st1, st0", pushed: 1, run: |x| x.arithmetic(Operation::Add, 1, 0, Pops::Once), masked: (0x0041, 0xfffe, d), unmasked: 0xb8c1 },
+            Row { name: "fadd st0, st1", pushed: 1, run: |x| x.arithmetic::<Add>(0, 1, Pops::None), masked: (0x3841, 0xbfff, d), unmasked: 0xb8c1 },
+            Row { name: "faddp st1, st0", pushed: 1, run: |x| x.arithmetic::<Add>(1, 0, Pops::Once), masked: (0x0041, 0xfffe, d), unmasked: 0xb8c1 },
             Row { name: "fchs", pushed: 0, run: |x| x.unary(Unary::Fchs), masked: (0x0041, 0xfffe, d), unmasked: 0x80c1 },
             Row { name: "fld st1", pushed: 1, run: |x| x.load_register(1), masked: (0x3041, 0x2fff, d), unmasked: 0xb8c1 },
             Row { name: "fld1", pushed: 8, run: |x| x.load_constant(0), masked: (0x3a41, 0x8000, d), unmasked: 0x82c1 },

@@ -52,7 +52,9 @@ pub struct X87 {
     /// R0 to R7, physical: ST(i) is R((TOP + i) mod 8), MMn lies over Rn.
     pub registers: [F80; 8],
     control: u16,
-    status: u16,
+    /// Without TOP: the place of ST(0) must not wait for the flags of the instruction before.
+    flags: u16,
+    top: u8,
     /// Bit n: Rn is not empty (the abridged tag word of FXSAVE).
     in_use: u8,
     /// FOP: the low three bits of the first opcode byte and the ModRM byte, 11 bits.
@@ -91,7 +93,8 @@ impl X87 {
         Self {
             registers: [F80::ZERO; 8],
             control: CW_FIXED,
-            status: 0,
+            flags: 0,
+            top: 0,
             in_use: 0xff,
             opcode: 0,
             instruction_pointer: 0,
@@ -123,46 +126,47 @@ impl X87 {
     #[inline(always)]
     #[must_use]
     pub fn status(&self) -> u16 {
-        self.status
+        self.flags | u16::from(self.top) << SW_TOP_SHIFT
     }
 
     /// Loads the status word; ES and B follow from the flags and masks, not from `value`.
     pub fn set_status(&mut self, value: u16) {
-        self.status = value;
+        self.flags = value & !SW_TOP;
+        self.set_top(usize::from(value >> SW_TOP_SHIFT));
         self.update_summary();
     }
 
     /// Replaces the condition codes in `which` (C0 to C3 at their bits) by those of `codes`.
     #[inline(always)]
     pub fn replace_codes(&mut self, which: u16, codes: u16) {
-        self.status = self.status & !which | codes & which;
+        self.flags = self.flags & !which | codes & which;
     }
 
     /// Adds exception flags (bits 5:0) and the stack fault bit; sets ES if one is unmasked.
     #[inline(always)]
     pub fn raise(&mut self, flags: u16) {
-        self.status |= flags & (SW_EXCEPTIONS | SW_SF);
+        self.flags |= flags & (SW_EXCEPTIONS | SW_SF);
         if flags & !self.control & SW_EXCEPTIONS != 0 {
-            self.status |= SW_ES | SW_B;
+            self.flags |= SW_ES | SW_B;
         }
     }
 
     /// FNCLEX: clears the exception flags, SF, ES and B.
     pub fn clear_exceptions(&mut self) {
-        self.status &= !(SW_EXCEPTIONS | SW_SF | SW_ES | SW_B);
+        self.flags &= !(SW_EXCEPTIONS | SW_SF | SW_ES | SW_B);
     }
 
     /// Whether an unmasked exception waits for the next waiting instruction.
     #[inline(always)]
     #[must_use]
     pub fn exception_pending(&self) -> bool {
-        self.status & SW_ES != 0
+        self.flags & SW_ES != 0
     }
 
     fn update_summary(&mut self) {
-        self.status &= !(SW_ES | SW_B);
-        if self.status & !self.control & SW_EXCEPTIONS != 0 {
-            self.status |= SW_ES | SW_B;
+        self.flags &= !(SW_ES | SW_B);
+        if self.flags & !self.control & SW_EXCEPTIONS != 0 {
+            self.flags |= SW_ES | SW_B;
         }
     }
 
@@ -170,13 +174,13 @@ impl X87 {
     #[inline(always)]
     #[must_use]
     pub fn top(&self) -> usize {
-        usize::from(self.status >> SW_TOP_SHIFT & 7)
+        usize::from(self.top & 7)
     }
 
     /// Sets TOP; only bits 2:0 count.
     #[inline(always)]
     pub fn set_top(&mut self, top: usize) {
-        self.status = self.status & !SW_TOP | (top as u16 & 7) << SW_TOP_SHIFT;
+        self.top = top as u8 & 7;
     }
 
     /// The number of the physical register that ST(i) is now.
@@ -292,13 +296,13 @@ impl X87 {
     /// (Intel SDM vol. 3A §14.2, "Effect of MMX Instructions on x87 FPU State").
     #[inline(always)]
     pub fn enter_mmx(&mut self) {
-        self.status &= !SW_TOP;
+        self.top = 0;
         self.in_use = 0xff;
     }
 
     /// EMMS: all registers empty, TOP := 0.
     pub fn empty_mmx(&mut self) {
-        self.status &= !SW_TOP;
+        self.top = 0;
         self.in_use = 0;
     }
 
@@ -309,7 +313,7 @@ impl X87 {
     pub fn write_fxsave(&self, image: &mut [u8; 512], pointers: FxsavePointers) {
         image[..24].fill(0);
         image[0..2].copy_from_slice(&self.control.to_le_bytes());
-        image[2..4].copy_from_slice(&self.status.to_le_bytes());
+        image[2..4].copy_from_slice(&self.status().to_le_bytes());
         image[4] = self.in_use;
         if self.exception_pending() {
             image[6..8].copy_from_slice(&self.opcode.to_le_bytes());
