@@ -14,7 +14,7 @@ use crate::target::{Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target,
 use crate::vcpu::Mode;
 use crate::vector::Xmm;
 use crate::{Bus, Vcpu, values};
-use cutaway_isa::{Code, CodeSize, Cr0, Cr4, Instruction, OpKind, Register, Rflags, Width};
+use cutaway_isa::{Code, Cr0, Cr4, Instruction, OpKind, Register, Rflags, Width};
 
 /// Runs one instruction completely.
 pub(crate) type ExecFn = fn(&mut Exec<'_>) -> Result<(), Fault>;
@@ -165,12 +165,6 @@ impl Exec<'_> {
     /// Stops with the name of what is missing.
     pub(crate) fn unimplemented(&mut self, what: &str) -> Fault {
         self.cpu.stop_unimplemented(what, Some(self.instruction))
-    }
-
-    /// Operand size of the instruction in bits, for those whose code does not say it: 16, 32
-    /// or 64 as iced's memory size or the code segment tell.
-    pub(crate) fn code_size(&self) -> CodeSize {
-        self.cpu.code_size()
     }
 
     fn vector_place(&self, n: u32) -> VectorPlace {
@@ -358,9 +352,6 @@ impl Target for Exec<'_> {
         if down { w.bytes().wrapping_neg() & address.mask() } else { w.bytes() }
     }
 
-    fn divide_error_if(&mut self, c: &bool) -> Step<Self> {
-        if *c { Err(Exception::DE.into()) } else { Ok(()) }
-    }
     fn divide(
         &mut self,
         signed: bool,
@@ -458,9 +449,6 @@ impl Target for Exec<'_> {
         Ok(())
     }
 
-    fn vector_constant(&mut self, value: Xmm) -> Xmm {
-        value
-    }
     fn vector(&mut self, _: &'static str, op: fn(Xmm, Xmm) -> Xmm, a: &Xmm, b: &Xmm) -> Xmm {
         op(*a, *b)
     }

@@ -615,10 +615,6 @@ impl<A: Place, B: Place, M: Model, const FLAGS: bool> Target for Fast<'_, A, B, 
     }
 
     #[inline(always)]
-    fn divide_error_if(&mut self, c: &bool) -> Step<Self> {
-        if *c { Err(Miss) } else { Ok(()) }
-    }
-    #[inline(always)]
     fn divide(
         &mut self,
         signed: bool,
@@ -715,10 +711,6 @@ impl<A: Place, B: Place, M: Model, const FLAGS: bool> Target for Fast<'_, A, B, 
             }
         };
         self.write(n, w, value.low() & w.mask())
-    }
-    #[inline(always)]
-    fn vector_constant(&mut self, value: Xmm) -> Xmm {
-        value
     }
     #[inline(always)]
     fn vector(&mut self, _: &'static str, op: fn(Xmm, Xmm) -> Xmm, a: &Xmm, b: &Xmm) -> Xmm {

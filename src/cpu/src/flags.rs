@@ -56,7 +56,7 @@ const CARRY: u8 = 2;
 const OVERFLOW: u8 = 4;
 
 fn carry_bits(cf: bool, of: bool) -> u8 {
-    CARRY_KNOWN | u8::from(cf) * CARRY | u8::from(of) * OVERFLOW
+    CARRY_KNOWN | (u8::from(cf) * CARRY) | (u8::from(of) * OVERFLOW)
 }
 
 /// The last setter of the status flags.
@@ -77,7 +77,6 @@ pub(crate) struct Lazy {
 /// The sixteen conditions of Jcc, SETcc and CMOVcc, as encoded in the opcode's low four bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-#[expect(missing_docs, reason = "the names are the manual's")]
 pub(crate) enum Cc {
     O,
     No,

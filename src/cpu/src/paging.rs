@@ -33,7 +33,7 @@ mod code {
 
 /// Physical address width that the CPU models report: 40 bits.
 pub(crate) const PHYSICAL_BITS: u32 = 40;
-const ADDRESS: u64 = (1 << PHYSICAL_BITS) - 1 & !0xfff;
+const ADDRESS: u64 = ((1 << PHYSICAL_BITS) - 1) & !0xfff;
 
 /// Why memory is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,7 +190,7 @@ impl Vcpu {
             // The address bits below the page size; bit 12 of a large page is PAT. A 4 MiB page
             // keeps address bits 39:32 in bits 20:13.
             let below = match (large, wide) {
-                (true, true) => (1_u64 << level.shift) - 1 & !0x1fff,
+                (true, true) => ((1_u64 << level.shift) - 1) & !0x1fff,
                 (true, false) => 1 << 21,
                 (false, _) => 0,
             };

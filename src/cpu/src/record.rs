@@ -335,11 +335,6 @@ impl Target for Record {
     fn string_step(&mut self, w: Width, _: Width) -> String {
         format!("(if DF then -{0} else {0})", w.bytes())
     }
-    fn divide_error_if(&mut self, c: &String) -> Step<Self> {
-        self.may_fault();
-        self.lines.push(format!("#DE if {c}"));
-        Ok(())
-    }
     fn divide(
         &mut self,
         signed: bool,
@@ -396,9 +391,6 @@ impl Target for Record {
         let place = self.operand(n, Width::Qword);
         self.effect(format!("{place} ({size:?}) := {value}"));
         Ok(())
-    }
-    fn vector_constant(&mut self, value: Xmm) -> String {
-        format!("{:#x}", value.to_u128())
     }
     fn vector(
         &mut self,

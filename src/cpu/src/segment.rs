@@ -2,7 +2,6 @@
 //!
 //! Source: Intel SDM vol. 3A §3.4, "Logical and Linear Addresses"; §5, "Protection".
 
-use crate::exception::Exception;
 use serde::{Deserialize, Serialize};
 
 /// A segment register with its hidden part, the descriptor cache.
@@ -208,9 +207,4 @@ pub(crate) fn survives_return(segment: &Segment, cpl: u8) -> bool {
 /// Bits 15:2 of a selector, as error codes carry them.
 pub(crate) fn error_of(selector: u16) -> u32 {
     u32::from(selector & 0xfffc)
-}
-
-/// #GP, #NP, #SS or #TS with a selector.
-pub(crate) fn fault(kind: fn(u32) -> Exception, selector: u16) -> Exception {
-    kind(error_of(selector))
 }

@@ -24,7 +24,6 @@ pub(crate) type Flow<T> = Result<<T as Target>::Next, <T as Target>::Fault>;
 
 /// Two-operand arithmetic. Results are cut to the width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub(crate) enum Bin {
     Add,
     Sub,
@@ -51,7 +50,6 @@ pub(crate) enum Bin {
 
 /// Comparisons of clean values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub(crate) enum Cmp {
     Eq,
     Ne,
@@ -199,8 +197,6 @@ pub(crate) trait Target: Sized {
     /// The number of bytes that string instructions move: `w` bytes, negative with DF.
     fn string_step(&mut self, w: Width, address: Width) -> Self::Value;
 
-    /// #DE where the condition holds.
-    fn divide_error_if(&mut self, c: &Self::Cond) -> Step<Self>;
     /// Quotient and remainder of `high:low / divisor`, or #DE.
     fn divide(
         &mut self,
@@ -236,8 +232,6 @@ pub(crate) trait Target: Sized {
     fn read_vector(&mut self, n: u32, size: VectorSize) -> Result<Self::Vector, Self::Fault>;
     /// Writes `size` low bytes of operand `n`; the rest of a register stays.
     fn write_vector(&mut self, n: u32, size: VectorSize, value: Self::Vector) -> Step<Self>;
-    /// A vector constant.
-    fn vector_constant(&mut self, value: Xmm) -> Self::Vector;
     /// A pure operation on two vectors.
     fn vector(
         &mut self,

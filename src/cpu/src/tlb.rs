@@ -97,7 +97,7 @@ fn empty(index: usize) -> Entry {
 }
 
 fn fetch_index(user: bool, linear: u64) -> usize {
-    (linear >> 12) as usize & (FETCH_SIZE - 1) | usize::from(user) * FETCH_SIZE
+    (linear >> 12) as usize & (FETCH_SIZE - 1) | (usize::from(user) * FETCH_SIZE)
 }
 
 fn hash_bit(number: u64) -> (usize, u64) {

@@ -41,7 +41,7 @@ impl Reader {
             ["not", a] => Some(!self.value(a)?),
             ["low", "32", "bits", "of", a] => Some(self.value(a)? & 0xffff_ffff),
             [a, "sign-extended", "from", "32", "to", "64", "bits"] => {
-                Some(self.value(a)? as u32 as i32 as i64 as u64)
+                Some(i64::from(self.value(a)? as u32 as i32) as u64)
             }
             [a, op, b] => {
                 let (a, b) = (self.value(a)?, self.value(b)?);
@@ -136,7 +136,7 @@ fn no_meaning_faults_after_a_change() {
     for prefix in [&[][..], &[0x66], &[0xf2], &[0xf3]] {
         for map in [&[][..], &[0x0f], &[0x0f, 0x38], &[0x0f, 0x3a]] {
             for opcode in 0..=255_u8 {
-                for modrm in (0..64).map(|n| n / 8 * 8 | 0x40).chain((0..8).map(|n| 0xc1 | n << 3)) {
+                for modrm in (0..64).map(|n| (n / 8 * 8) | 0x40).chain((0..8).map(|n| 0xc1 | n << 3)) {
                     let mut bytes = [prefix, map, &[opcode, modrm]].concat();
                     bytes.resize(15, 0x11);
                     for size in [CodeSize::Bits16, CodeSize::Bits32, CodeSize::Bits64] {

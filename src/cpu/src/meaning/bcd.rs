@@ -73,7 +73,7 @@ pub(crate) fn aad(_: Width, ax: u64, base: u64, flags: Rflags) -> (u64, Rflags) 
 /// AAM rule: AH := AL / base, AL := AL mod base; `base` is not 0.
 pub(crate) fn aam(_: Width, ax: u64, base: u64, flags: Rflags) -> (u64, Rflags) {
     let al = ax & 0xff;
-    let result = al / base << 8 | al % base;
+    let result = ((al / base) << 8) | (al % base);
     let flags = with_result(flags, Byte, al % base);
     (result, flags.difference(Rflags::CF | Rflags::AF | Rflags::OF))
 }

@@ -17,13 +17,11 @@ fn masked_count<T: Target>(t: &mut T, w: Width, n: u32) -> Result<T::Value, T::F
     Ok(t.bin(Bin::And, Byte, &count, &mask))
 }
 
+/// The flags of a shift from width, value, count and result.
+type ShiftFlags<V> = fn(Width, V, V, V) -> Flags<V>;
+
 #[inline(always)]
-fn shift<T: Target>(
-    t: &mut T,
-    op: Bin,
-    w: Width,
-    flags: fn(Width, T::Value, T::Value, T::Value) -> Flags<T::Value>,
-) -> Step<T> {
+fn shift<T: Target>(t: &mut T, op: Bin, w: Width, flags: ShiftFlags<T::Value>) -> Step<T> {
     let a = t.modify(0, w)?;
     let count = masked_count(t, w, 1)?;
     let zero = t.constant(Byte, 0);

@@ -1,4 +1,5 @@
 //! A vCPU with RAM and nothing else, for tests.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use cutaway_cpu::{Bus, CpuModel, CpuState, Exit, Pins, Seg, Segment, Vcpu};
 use cutaway_isa::{Vector, Width};
@@ -48,8 +49,8 @@ pub(crate) struct Bench {
 
 impl Bench {
     fn new(code: &[u8]) -> Self {
-        let mut memory = GuestMemory::new(16 << 20).unwrap();
-        memory.add_ram(0, 16 << 20).unwrap();
+        let mut memory = GuestMemory::new(16 << 20).expect("the host has 16 MiB");
+        memory.add_ram(0, 16 << 20).expect("the map is empty");
         memory.write(CODE, code);
         let cpu = Vcpu::new(CpuModel::X86_64V2);
         Self { cpu, bus: RamBus { memory, written: Vec::new(), intr: false } }
