@@ -30,6 +30,8 @@ mod segment;
 mod shapes;
 mod state;
 mod table;
+#[cfg(all(test, chain))]
+mod tail_tests;
 mod target;
 mod task;
 mod tlb;

@@ -96,3 +96,31 @@ fn float<T: Target>(
     let result = t.float(name, op, &a, &b)?;
     t.write_vector(0, to, result)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::row;
+    use cutaway_isa::{Code, CpuidFeature};
+
+    /// Codes of the groups that these files are about, but for AMD's SSE4a and what belongs to
+    /// other files.
+    #[test]
+    fn every_legacy_code_has_a_row() {
+        let mut count = 0;
+        for code in Code::values() {
+            let name = format!("{code:?}");
+            let features = code.cpuid_features();
+            let other = ["VEX_", "EVEX_", "MVEX_", "XOP_", "Fisttp", "Crc32", "Popcnt"];
+            let is_ours = features.iter().any(|feature| {
+                use CpuidFeature as F;
+                matches!(feature, F::MMX | F::SSE | F::SSE2 | F::SSE3 | F::SSSE3 | F::SSE4_1)
+                    || matches!(feature, F::SSE4_2 | F::FXSR | F::CLFSH | F::PREFETCHW)
+            });
+            if is_ours && !other.iter().any(|prefix| name.starts_with(prefix)) {
+                assert!(row(code).is_some(), "{name} has no row");
+                count += 1;
+            }
+        }
+        assert!(count > 400, "{count} codes");
+    }
+}
