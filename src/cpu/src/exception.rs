@@ -116,7 +116,12 @@ impl Vcpu {
             }
             self.report_exception(bus, next);
             match self.deliver_exception(bus, next) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    // Counted like an instruction: a handler whose first instruction faults would
+                    // otherwise go on for ever inside any budget.
+                    self.ticks += 1;
+                    return Ok(());
+                }
                 Err(Fault::Exit) => return Err(self.take_exit()),
                 Err(Fault::Exception(second)) => {
                     if second.vector == Vector::PF {

@@ -27,8 +27,8 @@ enum Next {
 }
 
 impl Vcpu {
-    /// Executes at most `budget` instructions; each iteration of a repeated string instruction
-    /// counts as one. Returns why it stopped; [`Vcpu::ticks`] says exactly when.
+    /// Executes at most `budget` instructions; each iteration of a repeated string instruction and
+    /// each delivery of an exception counts as one. Returns why it stopped; [`Vcpu::ticks`] says exactly when.
     pub fn run(&mut self, bus: &mut dyn Bus, budget: u64) -> Exit {
         if !self.ram.is_same(bus.memory().backing()) {
             self.ram = bus.memory().backing().clone();
@@ -306,8 +306,8 @@ impl Vcpu {
         let cold = self.blocks.cold(index);
         let (instruction, run) = (cold.instruction, cold.run);
         let straight = self.rip.wrapping_add(u64::from(op.len));
-        self.execute(bus, &instruction, run, usize::from(op.len))?;
-        let undisturbed = self.rip == straight && self.stamp == stamp && !self.attention;
+        let completed = self.execute(bus, &instruction, run, usize::from(op.len))?;
+        let undisturbed = completed && self.rip == straight && self.stamp == stamp && !self.attention;
         if !undisturbed || op.left == 1 && !self.goes_on(index) {
             return Ok(None);
         }
@@ -321,14 +321,15 @@ impl Vcpu {
         self.blocks.follows(index)
     }
 
-    /// Runs one instruction completely, delivers what it raises and counts it.
+    /// Runs one instruction completely, delivers what it raises and counts it. Returns whether
+    /// it completed.
     fn execute(
         &mut self,
         bus: &mut dyn Bus,
         instruction: &Instruction,
         run: crate::exec::ExecFn,
         len: usize,
-    ) -> Result<(), Exit> {
+    ) -> Result<bool, Exit> {
         let next = self.rip.wrapping_add(len as u64);
         let next = if self.is_64_bit() { next } else { next & 0xffff_ffff };
         let mut exec = Exec { cpu: &mut *self, bus: &mut *bus, instruction, next };
@@ -337,12 +338,12 @@ impl Vcpu {
                 let next = exec.next;
                 self.rip = next;
                 self.ticks += 1;
-                Ok(())
+                Ok(true)
             }
             Err(Fault::Exception(e)) => {
                 self.activity.sti_shadow = false;
                 self.activity.ss_shadow = false;
-                self.raise(bus, e)
+                self.raise(bus, e).map(|()| false)
             }
             Err(Fault::Exit) => Err(self.take_exit()),
         }
@@ -363,8 +364,8 @@ impl Vcpu {
             let cold = self.blocks.cold(index);
             let (instruction, run) = (cold.instruction, cold.run);
             let straight = self.rip.wrapping_add(len as u64);
-            self.execute(bus, &instruction, run, len)?;
-            if self.rip != straight || self.stamp != stamp || self.attention {
+            let completed = self.execute(bus, &instruction, run, len)?;
+            if !completed || self.rip != straight || self.stamp != stamp || self.attention {
                 return Ok(());
             }
         }
@@ -404,9 +405,7 @@ impl Vcpu {
             self.attention = true;
         }
         let run = exec_of(self, &instruction);
-        let before = self.ticks;
-        self.execute(bus, &instruction, run, len)?;
-        if self.ticks != before {
+        if self.execute(bus, &instruction, run, len)? {
             // RF lasts for one instruction, unless that was IRET or POPF setting it.
             if flags.contains(Rflags::RF) && self.lazy.known.contains(Rflags::RF) {
                 let now = self.lazy.rflags().difference(Rflags::RF);
