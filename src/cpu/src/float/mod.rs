@@ -1,9 +1,13 @@
-//! Floating point in integer code: the same bits on every host.
+//! Floating point: the same bits on every host.
 //!
-//! No operation here uses the host's floating-point unit, its rounding mode or its library, so an
-//! ARM host, wasm32 and x86 agree. [`round`] holds what x87 and SSE share: the six exception
-//! flags, the four rounding modes and the rounding decision. `x80` and the files named after it
-//! are the arithmetic of the x87's extended format, `x87_state` its register file.
+//! All arithmetic is there in integer code, so an ARM host, wasm32 and x86 agree. Of the host, SSE
+//! uses `+ - * / sqrt` and conversions of doubles and singles where their result is beyond doubt
+//! (see [`sse`]); never its rounding modes, NaNs or mathematical library.
+//!
+//! [`round`] holds what x87 and SSE share: the six exception flags, the four rounding modes and the
+//! rounding decision. `x80` and the files named after it are the arithmetic of the x87's extended
+//! format, `x87_state` its register file; `binary` and `binary_arith` are singles and doubles, `sse`
+//! and the files named after it the operations under [`Mxcsr`].
 
 pub mod binary;
 mod binary_arith;
