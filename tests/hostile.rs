@@ -9,8 +9,8 @@ use cutaway::{Boot, Config, Machine, Stop};
 use cutaway_tests::guest::{cpu_models, usual_config};
 
 const INSTRUCTIONS: u64 = 1_000_000;
-/// A halted guest passes time without instructions.
-const TICKS: u64 = 100 * INSTRUCTIONS;
+/// A guest may pass time without instructions: halted, or in one exception after the other.
+const TICKS: u64 = 4 * INSTRUCTIONS;
 const MIB: u64 = 1 << 20;
 
 /// `SplitMix64` (Steele, Lea, Flood 2014): noise from a seed.
