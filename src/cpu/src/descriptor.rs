@@ -114,11 +114,7 @@ impl Vcpu {
         Ok(())
     }
 
-    fn checked_data_segment(
-        &mut self,
-        bus: &mut dyn Bus,
-        selector: u16,
-    ) -> Result<Segment, Fault> {
+    fn checked_data_segment(&mut self, bus: &mut dyn Bus, selector: u16) -> Result<Segment, Fault> {
         if selector & 0xfffc == 0 {
             // The reference clears the base of FS and GS too (NullSelectorClearsBase).
             return Ok(Segment::null(selector));

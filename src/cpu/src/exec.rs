@@ -4,13 +4,15 @@
 use crate::access::is_canonical;
 use crate::exception::{Exception, Fault};
 use crate::flags::{Cc, Flags};
-use crate::float::{Control, X87};
 use crate::float::x87_operand::Format;
 use crate::float::x87_stack::Pops;
+use crate::float::{Control, X87};
 use crate::meaning;
 use crate::paging::Access;
 use crate::state::Seg;
-use crate::target::{Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step};
+use crate::target::{
+    Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step,
+};
 use crate::vcpu::Mode;
 use crate::vector::Xmm;
 use crate::{Bus, Vcpu, values};
@@ -461,13 +463,7 @@ impl Target for Exec<'_> {
     ) -> Xmm {
         op(*a, *b, self.instruction.immediate8())
     }
-    fn float(
-        &mut self,
-        _: &'static str,
-        op: FloatRule,
-        a: &Xmm,
-        b: &Xmm,
-    ) -> Result<Xmm, Fault> {
+    fn float(&mut self, _: &'static str, op: FloatRule, a: &Xmm, b: &Xmm) -> Result<Xmm, Fault> {
         op(*a, *b, Control::Full(&mut self.cpu.mxcsr)).map_err(|_| self.simd_fault())
     }
     fn float_imm(

@@ -98,7 +98,15 @@ pub(crate) enum Cc {
 
 impl Lazy {
     pub(crate) fn new(rflags: Rflags) -> Self {
-        Self { kind: Kind::Known, width: Width::Byte, carry: 0, a: 0, b: 0, result: 0, known: rflags }
+        Self {
+            kind: Kind::Known,
+            width: Width::Byte,
+            carry: 0,
+            a: 0,
+            b: 0,
+            result: 0,
+            known: rflags,
+        }
     }
 
     #[inline(always)]
@@ -238,7 +246,9 @@ impl Lazy {
         let up = 64 - width.bits();
         let (sa, sb) = ((a << up) as i64, (b << up) as i64);
         // CMP and SUB answer most conditions by one comparison; SBB does not fit that.
-        let direct = self.kind == Kind::Sub && self.carry == 0 && a.wrapping_sub(b) & width.mask() == self.result;
+        let direct = self.kind == Kind::Sub
+            && self.carry == 0
+            && a.wrapping_sub(b) & width.mask() == self.result;
         match cc {
             Cc::O => self.of(),
             Cc::No => !self.of(),

@@ -14,15 +14,39 @@ fn always_completes(i: &Instruction) -> bool {
     }
     let in_registers = (0..i.op_count()).all(|n| {
         let kind = i.op_kind(n);
-        let immediate = (OpKind::Immediate8 as u32..=OpKind::Immediate32to64 as u32).contains(&(kind as u32));
+        let immediate =
+            (OpKind::Immediate8 as u32..=OpKind::Immediate32to64 as u32).contains(&(kind as u32));
         kind == OpKind::Register && i.op_register(n).is_gpr() || immediate
     });
     in_registers
         && matches!(
             i.mnemonic(),
-            M::Add | M::Sub | M::Adc | M::Sbb | M::And | M::Or | M::Xor | M::Not | M::Neg | M::Inc
-                | M::Dec | M::Cmp | M::Test | M::Mov | M::Movzx | M::Movsx | M::Movsxd | M::Shl
-                | M::Shr | M::Sar | M::Rol | M::Ror | M::Rcl | M::Rcr | M::Imul | M::Bswap
+            M::Add
+                | M::Sub
+                | M::Adc
+                | M::Sbb
+                | M::And
+                | M::Or
+                | M::Xor
+                | M::Not
+                | M::Neg
+                | M::Inc
+                | M::Dec
+                | M::Cmp
+                | M::Test
+                | M::Mov
+                | M::Movzx
+                | M::Movsx
+                | M::Movsxd
+                | M::Shl
+                | M::Shr
+                | M::Sar
+                | M::Rol
+                | M::Ror
+                | M::Rcl
+                | M::Rcr
+                | M::Imul
+                | M::Bswap
         )
 }
 
@@ -31,8 +55,13 @@ fn surely_set(i: &Instruction) -> Rflags {
     let variable = i.op_count() > 1
         && matches!(
             i.mnemonic(),
-            Mnemonic::Shl | Mnemonic::Shr | Mnemonic::Sar | Mnemonic::Rol | Mnemonic::Ror
-                | Mnemonic::Rcl | Mnemonic::Rcr
+            Mnemonic::Shl
+                | Mnemonic::Shr
+                | Mnemonic::Sar
+                | Mnemonic::Rol
+                | Mnemonic::Ror
+                | Mnemonic::Rcl
+                | Mnemonic::Rcr
         );
     if variable { Rflags::empty() } else { may_set(i) }
 }

@@ -132,7 +132,8 @@ impl Vcpu {
                 dirty: true,
                 // Turning paging on drops everything.
                 global: true,
-                page_bits: 12 });
+                page_bits: 12,
+            });
         }
         let wide = self.system.cr4 & Cr4::PAE.bits() != 0;
         let long = self.is_long_mode();

@@ -9,7 +9,9 @@ use crate::float::X87;
 use crate::float::x87_operand::Format;
 use crate::float::x87_stack::Pops;
 use crate::state::Seg;
-use crate::target::{Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step};
+use crate::target::{
+    Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step,
+};
 use crate::vector::Xmm;
 use cutaway_isa::{Instruction, OpKind, Register, Width};
 use std::convert::Infallible;
@@ -475,12 +477,7 @@ impl Target for Record {
     fn x87_compare(&mut self, step: X87Compare, operand: &String) {
         self.effect(format!("ZF PF CF x87 := {}(x87, {operand}); OF SF AF := 0", step.name));
     }
-    fn x87_wide(
-        &mut self,
-        name: &'static str,
-        _: u16,
-        _: fn(&mut X87, u64, u16),
-    ) -> Step<Self> {
+    fn x87_wide(&mut self, name: &'static str, _: u16, _: fn(&mut X87, u64, u16)) -> Step<Self> {
         self.may_fault();
         let value = self.memory_text();
         let value = self.temporary(format!("{value} (10 bytes)"));

@@ -191,7 +191,11 @@ impl Vcpu {
         Ok(match bus.memory().page(physical) {
             PageKind::Ram(offset) | PageKind::Rom(offset) => {
                 let Translation { global, page_bits, .. } = found;
-                self.tlb.fill_fetch(user, linear, Fill { offset, writable: false, global, page_bits });
+                self.tlb.fill_fetch(
+                    user,
+                    linear,
+                    Fill { offset, writable: false, global, page_bits },
+                );
                 self.note_code(user, global);
                 Ok(offset + (linear & 0xfff) as usize)
             }
@@ -307,7 +311,8 @@ impl Vcpu {
         let (instruction, run) = (cold.instruction, cold.run);
         let straight = self.rip.wrapping_add(u64::from(op.len));
         let completed = self.execute(bus, &instruction, run, usize::from(op.len))?;
-        let undisturbed = completed && self.rip == straight && self.stamp == stamp && !self.attention;
+        let undisturbed =
+            completed && self.rip == straight && self.stamp == stamp && !self.attention;
         if !undisturbed || op.left == 1 && !self.goes_on(index) {
             return Ok(None);
         }

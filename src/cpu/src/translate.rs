@@ -290,7 +290,9 @@ impl Vcpu {
         let links = self.blocks.new_links();
         if closed {
             let last = &mut ops[count - 1].0;
-            if last.run as usize != slow as *const () as usize && is_link_user(&ops[count - 1].1.instruction) {
+            if last.run as usize != slow as *const () as usize
+                && is_link_user(&ops[count - 1].1.instruction)
+            {
                 ops[count - 1].0.disp = links;
             }
         } else {

@@ -136,7 +136,9 @@ fn no_meaning_faults_after_a_change() {
     for prefix in [&[][..], &[0x66], &[0xf2], &[0xf3]] {
         for map in [&[][..], &[0x0f], &[0x0f, 0x38], &[0x0f, 0x3a]] {
             for opcode in 0..=255_u8 {
-                for modrm in (0..64).map(|n| (n / 8 * 8) | 0x40).chain((0..8).map(|n| 0xc1 | n << 3)) {
+                for modrm in
+                    (0..64).map(|n| (n / 8 * 8) | 0x40).chain((0..8).map(|n| 0xc1 | n << 3))
+                {
                     let mut bytes = [prefix, map, &[opcode, modrm]].concat();
                     bytes.resize(15, 0x11);
                     for size in [CodeSize::Bits16, CodeSize::Bits32, CodeSize::Bits64] {

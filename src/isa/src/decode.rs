@@ -56,8 +56,7 @@ pub fn decode(size: CodeSize, bytes: &[u8], ip: u64) -> Result<Instruction, Deco
 /// Whether undecodable bytes are only so for having too many prefixes: with each prefix once, the
 /// first 15 bytes end in the middle of an instruction.
 fn is_too_long(size: CodeSize, bytes: &[u8]) -> bool {
-    const PREFIXES: [u8; 11] =
-        [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3];
+    const PREFIXES: [u8; 11] = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3];
     let Some(bytes) = bytes.get(..MAX_LENGTH) else { return false };
     let count = bytes.iter().take_while(|byte| PREFIXES.contains(byte)).count();
     let mut once: Vec<u8> = Vec::with_capacity(MAX_LENGTH);

@@ -9,7 +9,9 @@ mod registers;
 mod vector;
 
 pub use decode::{CodeSize, DecodeError, MAX_LENGTH, decode, disassemble};
-pub use iced_x86::{Code, CpuidFeature, FlowControl, Instruction, MemorySize, Mnemonic, OpKind, Register};
+pub use iced_x86::{
+    Code, CpuidFeature, FlowControl, Instruction, MemorySize, Mnemonic, OpKind, Register,
+};
 pub use registers::{Cr0, Cr4, Dr6, Efer, Rflags, msr};
 pub use vector::Vector;
 

@@ -48,12 +48,8 @@ bitflags! {
 
 impl Rflags {
     /// The six flags that arithmetic sets.
-    pub const STATUS: Self = Self::CF
-        .union(Self::PF)
-        .union(Self::AF)
-        .union(Self::ZF)
-        .union(Self::SF)
-        .union(Self::OF);
+    pub const STATUS: Self =
+        Self::CF.union(Self::PF).union(Self::AF).union(Self::ZF).union(Self::SF).union(Self::OF);
 
     /// The flags with `flag` set or cleared.
     #[must_use]

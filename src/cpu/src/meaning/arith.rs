@@ -3,8 +3,8 @@
 //! Source: Intel SDM vol. 2, the page of each mnemonic.
 
 use crate::flags::Flags;
-use crate::target::{Bin, Cmp, Step, Target};
 use crate::table::rows;
+use crate::target::{Bin, Cmp, Step, Target};
 use cutaway_isa::Width::{self, Byte, Dword, Qword, Word};
 
 /// ADD: dst := dst + src. CF OF SF ZF AF PF from the sum.
@@ -136,7 +136,12 @@ fn cmpxchg<T: Target>(t: &mut T, w: Width) -> Step<T> {
 
 /// RAX after CMPXCHG: unchanged where equal, else with the old destination in its low part.
 #[inline(always)]
-fn select_accumulator<T: Target>(t: &mut T, w: Width, equal: &T::Cond, loaded: &T::Value) -> T::Value {
+fn select_accumulator<T: Target>(
+    t: &mut T,
+    w: Width,
+    equal: &T::Cond,
+    loaded: &T::Value,
+) -> T::Value {
     let rax = t.gpr(0, Qword);
     let wide = t.resize(w, Qword, loaded);
     let merged = if w == Byte || w == Word {

@@ -79,7 +79,12 @@ pub(crate) fn aam(_: Width, ax: u64, base: u64, flags: Rflags) -> (u64, Rflags) 
 }
 
 #[inline(always)]
-fn adjust<T: Target>(t: &mut T, name: &'static str, rule: crate::target::Rule, w: Width) -> Step<T> {
+fn adjust<T: Target>(
+    t: &mut T,
+    name: &'static str,
+    rule: crate::target::Rule,
+    w: Width,
+) -> Step<T> {
     let a = t.gpr(0, w);
     let zero = t.constant(w, 0);
     let (result, status) = t.rule(name, rule, w, &a, &zero);
@@ -89,7 +94,11 @@ fn adjust<T: Target>(t: &mut T, name: &'static str, rule: crate::target::Rule, w
 }
 
 #[inline(always)]
-fn adjust_with_base<T: Target>(t: &mut T, name: &'static str, rule: crate::target::Rule) -> Step<T> {
+fn adjust_with_base<T: Target>(
+    t: &mut T,
+    name: &'static str,
+    rule: crate::target::Rule,
+) -> Step<T> {
     let a = t.gpr(0, Word);
     let base = t.read(0, Byte)?;
     let (result, status) = t.rule(name, rule, Word, &a, &base);
@@ -125,7 +134,10 @@ mod tests {
         let sum = 0x79 + 0x35;
         assert_eq!(daa(Byte, sum, 0, Rflags::empty()).0, 0x14);
         assert!(daa(Byte, sum, 0, Rflags::empty()).1.contains(Rflags::CF | Rflags::AF));
-        assert_eq!(das(Byte, 0x35_u64.wrapping_sub(0x47) & 0xff, 0, Rflags::CF | Rflags::AF).0, 0x88);
+        assert_eq!(
+            das(Byte, 0x35_u64.wrapping_sub(0x47) & 0xff, 0, Rflags::CF | Rflags::AF).0,
+            0x88
+        );
         assert_eq!(aam(Word, 63, 10, Rflags::empty()).0, 0x0603);
         assert_eq!(aad(Word, 0x0603, 10, Rflags::empty()).0, 63);
         assert_eq!(aaa(Word, 0x000f, 0, Rflags::empty()).0, 0x0105);

@@ -97,8 +97,12 @@ pub(crate) fn row(code: Code) -> Option<Row> {
             e.far_call(selector, offset, Dword)
         }),
         Code::Call_m1616 => ending(|e| pointer(e, Word).and_then(|(s, o)| e.far_call(s, o, Word))),
-        Code::Call_m1632 => ending(|e| pointer(e, Dword).and_then(|(s, o)| e.far_call(s, o, Dword))),
-        Code::Call_m1664 => ending(|e| pointer(e, Qword).and_then(|(s, o)| e.far_call(s, o, Qword))),
+        Code::Call_m1632 => {
+            ending(|e| pointer(e, Dword).and_then(|(s, o)| e.far_call(s, o, Dword)))
+        }
+        Code::Call_m1664 => {
+            ending(|e| pointer(e, Qword).and_then(|(s, o)| e.far_call(s, o, Qword)))
+        }
         Code::Retfw | Code::Retfw_imm16 => ending(|e| ret(e, Word)),
         Code::Retfd | Code::Retfd_imm16 => ending(|e| ret(e, Dword)),
         Code::Retfq | Code::Retfq_imm16 => ending(|e| ret(e, Qword)),
@@ -111,10 +115,14 @@ pub(crate) fn row(code: Code) -> Option<Row> {
         Code::Int1 => ending(|e| interrupt(e, Vector::DB, Source::Exception)),
         Code::Bound_r16_m1616 => Some(Row::plain(|e| bound(e, Word))),
         Code::Bound_r32_m3232 => Some(Row::plain(|e| bound(e, Dword))),
-        Code::Ud2 | Code::Ud0 | Code::Ud0_r16_rm16 | Code::Ud0_r32_rm32 | Code::Ud0_r64_rm64
-        | Code::Ud1_r16_rm16 | Code::Ud1_r32_rm32 | Code::Ud1_r64_rm64 => {
-            ending(|_| Err(Exception::UD.into()))
-        }
+        Code::Ud2
+        | Code::Ud0
+        | Code::Ud0_r16_rm16
+        | Code::Ud0_r32_rm32
+        | Code::Ud0_r64_rm64
+        | Code::Ud1_r16_rm16
+        | Code::Ud1_r32_rm32
+        | Code::Ud1_r64_rm64 => ending(|_| Err(Exception::UD.into())),
         Code::Les_r16_m1616 => Some(Row::plain(|e| load_pointer(e, Seg::Es, Word))),
         Code::Les_r32_m1632 => Some(Row::plain(|e| load_pointer(e, Seg::Es, Dword))),
         Code::Lds_r16_m1616 => Some(Row::plain(|e| load_pointer(e, Seg::Ds, Word))),

@@ -3,8 +3,8 @@
 //! Source: Intel SDM vol. 2, the page of each mnemonic. AF is undefined; the reference clears it.
 
 use crate::flags::Flags;
-use crate::target::{Bin, Step, Target};
 use crate::table::rows;
+use crate::target::{Bin, Step, Target};
 use cutaway_isa::Width::{self, Byte, Dword, Qword, Word};
 
 /// AND, OR, XOR: CF and OF are cleared, SF ZF PF from the result.

@@ -73,7 +73,11 @@ fn division<T: Target>(t: &mut T, signed: bool, w: Width) -> Step<T> {
     let high = if w == Byte { t.ah() } else { t.gpr(RDX, w) };
     let (quotient, remainder) = t.divide(signed, w, &high, &low, &divisor)?;
     t.set_gpr(RAX, w, quotient);
-    if w == Byte { t.set_ah(remainder) } else { t.set_gpr(RDX, w, remainder) }
+    if w == Byte {
+        t.set_ah(remainder)
+    } else {
+        t.set_gpr(RDX, w, remainder)
+    }
     Ok(())
 }
 

@@ -4,8 +4,8 @@
 //! of 0 changes no flag.
 
 use crate::flags::Flags;
-use crate::target::{Bin, Cmp, Rule, Step, Target};
 use crate::table::rows;
+use crate::target::{Bin, Cmp, Rule, Step, Target};
 use cutaway_isa::Rflags;
 use cutaway_isa::Width::{self, Byte, Dword, Qword, Word};
 

@@ -171,7 +171,14 @@ fn string(e: &mut Exec<'_>, one: One, w: Width, compares: bool, bulk: Bulk) -> R
 
 /// How many elements at `offset` lie in one page and segment and can be reached at once, and the
 /// backing offset of the first.
-fn run_of(e: &Exec<'_>, seg: Seg, offset: u64, w: Width, count: u64, access: Access) -> Option<(usize, u64)> {
+fn run_of(
+    e: &Exec<'_>,
+    seg: Seg,
+    offset: u64,
+    w: Width,
+    count: u64,
+    access: Access,
+) -> Option<(usize, u64)> {
     let size = w.bytes();
     let linear = e.cpu.linear(seg, offset, size, access).ok()?;
     let in_page = (0x1000 - (linear & 0xfff)) / size;

@@ -63,7 +63,8 @@ fn sysret(e: &mut Exec<'_>, to_64: bool) -> Result<(), Fault> {
     let long = e.cpu.is_long_mode();
     let selector = (e.cpu.system.msrs.star >> 48) as u16 | 3;
     let rcx = e.cpu.r[gpr::RCX];
-    let cs = if to_64 { code(selector.wrapping_add(16) | 3, 3, true) } else { code(selector, 3, false) };
+    let cs =
+        if to_64 { code(selector.wrapping_add(16) | 3, 3, true) } else { code(selector, 3, false) };
     if long {
         let flags = Rflags::from_bits_truncate(e.cpu.r[11]).difference(RETURN_CLEARS) | Rflags::ONE;
         e.cpu.set_rflags(flags);

@@ -254,7 +254,8 @@ fn set_zf(e: &mut Exec<'_>, on: bool) {
 fn verify(e: &mut Exec<'_>, write: bool) -> Done {
     require_protected(e)?;
     let selector = e.read(0, Word)? as u16;
-    let found = if selector & 0xfffc == 0 { None } else { e.cpu.find_descriptor(e.bus, selector)? };
+    let found =
+        if selector & 0xfffc == 0 { None } else { e.cpu.find_descriptor(e.bus, selector)? };
     let cpl = e.cpu.cpl();
     let fine = found.is_some_and(|found| found.descriptor.is_verifiable(selector, cpl, write));
     set_zf(e, fine);
