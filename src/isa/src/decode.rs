@@ -99,7 +99,7 @@ mod tests {
         bytes[15] = 0x90;
         assert_eq!(decode(CodeSize::Bits32, &bytes, 0), Err(DecodeError::TooLong));
         assert_eq!(decode(CodeSize::Bits32, &[0x0f, 0x0b], 0).map(|i| i.len()), Ok(2));
-        assert_eq!(decode(CodeSize::Bits32, &[0x0f, 0xff], 0), Err(DecodeError::NeedsMore));
+        assert_eq!(decode(CodeSize::Bits32, &[0x0f, 0xa4], 0), Err(DecodeError::NeedsMore));
         assert_eq!(decode(CodeSize::Bits64, &[0x06, 0, 0], 0), Err(DecodeError::Invalid));
     }
 }
