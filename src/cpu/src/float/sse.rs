@@ -5,7 +5,7 @@
 //!
 //! Rust's `+ - * /` and `sqrt` round to nearest on every host, so where MXCSR asks for that and
 //! has PE set already, an ordinary result is the host's. Ordinary means: nothing but rounding can
-//! have happened ([`is_ordinary`]), whatever the masks, DAZ and FTZ are. While PE is clear, an
+//! have happened (`is_ordinary`), whatever the masks, DAZ and FTZ are. While PE is clear, an
 //! ordinary result must also be exact. All else goes through integer code (`binary_arith`), which
 //! knows every rule.
 
