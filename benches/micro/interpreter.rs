@@ -1,5 +1,6 @@
 //! The interpreter's hot paths one by one: dispatch, memory, calls, flags, repeated strings, system
 //! instructions. `cargo bench -p cutaway-benches`.
+#![expect(missing_docs, reason = "criterion_group! makes a function without")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
