@@ -107,6 +107,13 @@ impl Vcpu {
         access: Access,
         user: bool,
     ) -> Result<(), Fault> {
+        let bank = self.bank_of(user);
+        let known = access == Access::Write
+            && (self.tlb.write(bank, linear, size).is_some()
+                || self.tlb.write_code(bank, linear, size).is_some());
+        if known {
+            return Ok(());
+        }
         self.translate(bus, linear, access, user)?;
         let last = self.wrap(linear.wrapping_add(size - 1));
         if (linear ^ last) >> 12 != 0 {
@@ -179,6 +186,14 @@ impl Vcpu {
         let bank = self.bank_of(user);
         if let Some(offset) = self.tlb.write(bank, linear, size) {
             self.store_scalar(offset, w, value);
+            return Ok(());
+        }
+        if let Some(offset) = self.tlb.write_code(bank, linear, size) {
+            self.store_scalar(offset, w, value);
+            self.written(offset, size);
+            if !self.blocks.has_code(offset) {
+                self.tlb.unprotect(bank, linear);
+            }
             return Ok(());
         }
         if linear & 0xfff > 0x1000 - size {

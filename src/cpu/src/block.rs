@@ -73,13 +73,19 @@ impl Hasher for Multiply {
 
 type Map<K, V> = HashMap<K, V, BuildHasherDefault<Multiply>>;
 
-/// A page's cached code.
+/// A page with cached code, now or until recently: code that is rewritten in place comes and goes
+/// with every write, and the way of a write to it should not change each time.
 #[derive(Default)]
 struct Page {
     /// A bit for each 64-byte line with code.
     lines: u64,
     blocks: Vec<Block>,
+    /// Writes in a row that found no code at all.
+    idle: u8,
 }
+
+/// So many writes into a page that held code, and it counts as data.
+const IDLE_WRITES: u8 = 32;
 
 /// All cached code of a vCPU.
 pub(crate) struct Blocks {
@@ -152,9 +158,10 @@ impl Blocks {
         self.pages.clear();
     }
 
-    /// Whether the page at this backing offset holds cached code.
-    pub(crate) fn has_code(&self, page_offset: usize) -> bool {
-        self.pages.get(&(page_offset >> 12)).is_some_and(|page| page.lines != 0)
+    /// Whether the page of this backing offset holds cached code, or did until recently: writes to
+    /// it must be told by [`Self::written`].
+    pub(crate) fn has_code(&self, offset: usize) -> bool {
+        self.pages.contains_key(&(offset >> 12))
     }
 
     pub(crate) fn find(&self, start: usize, mode: Mode) -> Option<u32> {
@@ -166,22 +173,23 @@ impl Blocks {
         self.ops.len() + BLOCK_MAX + 1 < ARENA && self.links.len() + 1 < ARENA
     }
 
-    /// Adds a block. Returns its first operation and whether its page held no code before.
+    /// Adds a block. Returns its first operation and whether `has_code` of its page was false.
     pub(crate) fn insert(
         &mut self,
         start: usize,
         bytes: usize,
         mode: Mode,
-        block: impl IntoIterator<Item = (Op, Cold)>,
+        block: &mut Vec<(Op, Cold)>,
     ) -> (u32, bool) {
         let first = self.ops.len() as u32;
-        for (op, cold) in block {
+        for (op, cold) in block.drain(..) {
             self.ops.push(op);
             self.cold.push(cold);
         }
         self.index.insert(key(start, mode), first);
+        let fresh = !self.has_code(start);
         let page = self.pages.entry(start >> 12).or_default();
-        let fresh = page.lines == 0;
+        page.idle = 0;
         page.lines |= lines(start & 0xfff, bytes);
         page.blocks.push(Block { start, bytes: bytes as u16, mode, first });
         self.decoded += 1;
@@ -199,6 +207,12 @@ impl Blocks {
         let Some(page) = self.pages.get_mut(&(offset >> 12)) else { return false };
         let hit = lines(offset & 0xfff, size);
         if page.lines & hit == 0 {
+            if page.lines == 0 {
+                page.idle += 1;
+                if page.idle == IDLE_WRITES {
+                    self.pages.remove(&(offset >> 12));
+                }
+            }
             return false;
         }
         let mut rest = 0;

@@ -278,7 +278,7 @@ impl Vcpu {
             PageKind::Rom(offset) => (offset, false),
             PageKind::Device => return Ok(physical),
         };
-        let mut writable = ram && found.writable && found.dirty && !self.blocks.has_code(offset);
+        let mut writable = ram && found.writable && found.dirty;
         if writable {
             if access == Access::Write {
                 bus.memory().mark_dirty(offset);
@@ -287,7 +287,9 @@ impl Vcpu {
             writable = bus.memory().is_dirty(offset);
         }
         let bank = self.bank_of(user);
-        let fill = Fill { offset, writable, global: found.global, page_bits: found.page_bits };
+        let code = self.blocks.has_code(offset);
+        let Translation { global, page_bits, .. } = found;
+        let fill = Fill { offset, writable, code, global, page_bits };
         self.tlb.fill(bank, linear, fill);
         Ok(physical)
     }

@@ -194,7 +194,7 @@ impl Vcpu {
                 self.tlb.fill_fetch(
                     user,
                     linear,
-                    Fill { offset, writable: false, global, page_bits },
+                    Fill { offset, writable: false, code: true, global, page_bits },
                 );
                 self.note_code(user, global);
                 Ok(offset + (linear & 0xfff) as usize)

@@ -1,11 +1,12 @@
 //! The table that binds instruction codes to meanings. Its rows stand beside the meanings.
 
+use crate::CpuModel;
 use crate::exception::Fault;
 use crate::exec::{Exec, ExecFn};
 use crate::fast::{Branch, Meaning};
 use crate::record::Record;
 use crate::shapes::Choose;
-use cutaway_isa::Code;
+use cutaway_isa::{Code, Instruction};
 
 /// All that the engines need to know of an instruction beside its operands.
 #[derive(Clone, Copy)]
@@ -96,6 +97,52 @@ macro_rules! rows_match {
 }
 
 pub(crate) use {rows, rows_match};
+
+/// What an instruction code is on a CPU model.
+#[derive(Clone, Copy)]
+pub(crate) enum Bound {
+    /// #UD.
+    Undefined,
+    /// The model has it and Cutaway has not.
+    Missing,
+    /// What it does.
+    Row(Row),
+}
+
+impl Bound {
+    /// The row, where there is one.
+    pub(crate) fn row(self) -> Option<Row> {
+        match self {
+            Self::Row(row) => Some(row),
+            Self::Undefined | Self::Missing => None,
+        }
+    }
+}
+
+/// Instruction codes bound to one CPU model, each when it is first decoded: asking the groups and
+/// the model's features takes longer than the rest of decoding.
+pub(crate) struct Rows {
+    model: CpuModel,
+    bound: Vec<Option<Bound>>,
+}
+
+impl Rows {
+    pub(crate) fn new(model: CpuModel) -> Self {
+        Self { model, bound: vec![None; Code::values().len()] }
+    }
+
+    /// What an instruction is.
+    pub(crate) fn bind(&mut self, instruction: &Instruction) -> Bound {
+        let code = instruction.code();
+        let entry = &mut self.bound[code as usize];
+        *entry.get_or_insert_with(|| {
+            if code == Code::INVALID || !self.model.has_instruction(instruction) {
+                return Bound::Undefined;
+            }
+            row(code).map_or(Bound::Missing, Bound::Row)
+        })
+    }
+}
 
 /// The row of an instruction code; none for what is not implemented.
 pub(crate) fn row(code: Code) -> Option<Row> {

@@ -29,6 +29,8 @@ pub(crate) struct Entry {
     pub(crate) read: u64,
     /// Linear page that may be written without further ado.
     pub(crate) write: u64,
+    /// Linear page that may be written if the code cache is told.
+    pub(crate) code: u64,
     /// Backing offset minus linear address.
     pub(crate) addend: u64,
 }
@@ -71,6 +73,8 @@ impl LargePages {
 pub(crate) struct Fill {
     pub(crate) offset: usize,
     pub(crate) writable: bool,
+    /// The page holds cached code, which writes must be told to.
+    pub(crate) code: bool,
     pub(crate) global: bool,
     /// log2 of the page's size.
     pub(crate) page_bits: u32,
@@ -93,7 +97,7 @@ pub(crate) struct Tlb {
 /// A tag that no address looked up at `index` can match.
 fn empty(index: usize) -> Entry {
     let tag = ((index & (SIZE - 1)) as u64 ^ 1) << 12;
-    Entry { read: tag, write: tag, addend: 0 }
+    Entry { read: tag, write: tag, code: tag, addend: 0 }
 }
 
 fn fetch_index(user: bool, linear: u64) -> usize {
@@ -135,15 +139,23 @@ impl Tlb {
         (linear ^ entry.write <= 4096 - size).then(|| linear.wrapping_add(entry.addend) as usize)
     }
 
+    /// As `write`, of a page with cached code.
+    pub(crate) fn write_code(&self, bank: Bank, linear: u64, size: u64) -> Option<usize> {
+        let entry = self.entry(bank, linear);
+        (linear ^ entry.code <= 4096 - size).then(|| linear.wrapping_add(entry.addend) as usize)
+    }
+
     pub(crate) fn fill(&mut self, bank: Bank, linear: u64, fill: Fill) {
         if bank == Bank::Slow {
             return;
         }
         let page = linear & !0xfff;
         let index = (linear >> 12) as usize & (SIZE - 1) | bank as usize;
-        let write = if fill.writable { page } else { empty(index).write };
+        let none = empty(index).write;
+        let write = if fill.writable && !fill.code { page } else { none };
+        let code = if fill.writable && fill.code { page } else { none };
         let addend = (fill.offset as u64).wrapping_sub(page);
-        self.entries[index] = Entry { read: page, write, addend };
+        self.entries[index] = Entry { read: page, write, code, addend };
         let (word, bit) = (index / 64, 1 << (index % 64));
         self.filled[word] |= bit;
         self.local[word] =
@@ -223,15 +235,25 @@ impl Tlb {
         fetched
     }
 
-    /// Makes writes to a backing page slow again, through whatever linear page.
+    /// The page lost its code: lets writes through one linear page be fast.
+    pub(crate) fn unprotect(&mut self, bank: Bank, linear: u64) {
+        let index = (linear >> 12) as usize & (SIZE - 1) | bank as usize;
+        let entry = &mut self.entries[index];
+        if entry.code == linear & !0xfff {
+            (entry.write, entry.code) = (entry.code, empty(index).code);
+        }
+    }
+
+    /// A backing page got code: makes writes to it slow, through whatever linear page.
     pub(crate) fn protect(&mut self, page_offset: usize) {
         for word in 0..self.filled.len() {
             let mut rest = self.filled[word];
             while rest != 0 {
                 let index = word * 64 + rest.trailing_zeros() as usize;
                 let entry = &mut self.entries[index];
-                if entry.read.wrapping_add(entry.addend) as usize == page_offset {
-                    entry.write = empty(index).write;
+                let here = entry.read.wrapping_add(entry.addend) as usize == page_offset;
+                if here && entry.write == entry.read {
+                    (entry.code, entry.write) = (entry.write, empty(index).write);
                 }
                 rest &= rest - 1;
             }
@@ -241,7 +263,8 @@ impl Tlb {
     /// Makes every write slow once more, so that dirty pages are noticed anew.
     pub(crate) fn protect_all(&mut self) {
         for (index, entry) in self.entries.iter_mut().enumerate() {
-            entry.write = empty(index).write;
+            let none = empty(index);
+            (entry.write, entry.code) = (none.write, none.code);
         }
     }
 }
@@ -251,7 +274,7 @@ mod tests {
     use super::*;
 
     fn fill(offset: usize) -> Fill {
-        Fill { offset, writable: true, global: false, page_bits: 12 }
+        Fill { offset, writable: true, code: false, global: false, page_bits: 12 }
     }
 
     #[test]
@@ -273,6 +296,24 @@ mod tests {
         assert_eq!(tlb.read(Bank::User, 0x7ffc, 4), Some(0x3ffc));
         assert_eq!(tlb.read(Bank::User, 0x7ffd, 4), None);
         assert_eq!(tlb.read(Bank::Supervisor, 0x7000, 4), None);
+    }
+
+    #[test]
+    fn a_page_with_code_is_written_by_the_way_that_tells_of_it() {
+        let mut tlb = Tlb::new();
+        tlb.fill(Bank::User, 0x7000, fill(0x3000));
+        tlb.fill(Bank::User, 0x9000, Fill { writable: false, ..fill(0x3000) });
+
+        tlb.protect(0x3000);
+
+        assert_eq!(tlb.write(Bank::User, 0x7004, 4), None);
+        assert_eq!(tlb.write_code(Bank::User, 0x7004, 4), Some(0x3004));
+        assert_eq!(tlb.write_code(Bank::User, 0x9004, 4), None, "a page that cannot be written");
+
+        tlb.unprotect(Bank::User, 0x7004);
+
+        assert_eq!(tlb.write(Bank::User, 0x7004, 4), Some(0x3004));
+        assert_eq!(tlb.write_code(Bank::User, 0x7004, 4), None);
     }
 
     #[test]

@@ -13,10 +13,10 @@ use crate::liveness::dead_flags;
 use crate::meaning::{is_x87, memory_modrm, needs_sse, sse_unavailable};
 use crate::shapes::{Addressing, Kind, Shape};
 use crate::state::Seg;
-use crate::table::{self, Row};
+use crate::table::{Bound, Row};
 use crate::vcpu::{Mode, RIP, ZERO};
 use cutaway_isa::{
-    Code, DecodeError, FlowControl, Instruction, MAX_LENGTH, OpKind, Register, Width, decode,
+    DecodeError, FlowControl, Instruction, MAX_LENGTH, OpKind, Register, Width, decode,
 };
 
 /// What runs where the decoder finds no instruction.
@@ -30,21 +30,19 @@ fn missing(e: &mut Exec<'_>) -> Result<(), Fault> {
 }
 
 /// The complete interpreter's function for an instruction on this CPU model.
-pub(crate) fn exec_of(cpu: &Vcpu, instruction: &Instruction) -> ExecFn {
-    bind(cpu, instruction).0
+pub(crate) fn exec_of(cpu: &mut Vcpu, instruction: &Instruction) -> ExecFn {
+    let bound = cpu.rows.bind(instruction);
+    exec_of_bound(cpu, instruction, bound)
 }
 
-/// The complete interpreter's function for an instruction in the current mode, and its row where
-/// it has one.
-fn bind(cpu: &Vcpu, instruction: &Instruction) -> (ExecFn, Option<Row>) {
-    if instruction.code() == Code::INVALID || !cpu.model.has_instruction(instruction) {
-        return (undefined, None);
+/// `exec_of` in the current mode.
+fn exec_of_bound(cpu: &Vcpu, instruction: &Instruction, bound: Bound) -> ExecFn {
+    match bound {
+        Bound::Undefined => undefined,
+        _ if needs_sse(instruction) && !cpu.mode.contains(Mode::SSE) => sse_unavailable,
+        Bound::Missing => missing,
+        Bound::Row(row) => row.exec,
     }
-    let row = table::row(instruction.code());
-    if needs_sse(instruction) && !cpu.mode.contains(Mode::SSE) {
-        return (sse_unavailable, row);
-    }
-    (row.map_or(missing as ExecFn, |row| row.exec), row)
 }
 
 fn kind_of_memory(i: &Instruction, mode: Mode) -> Kind {
@@ -248,22 +246,24 @@ impl Vcpu {
             self.blocks.clear();
             self.restamp();
         }
-        let room = 0x1000 - (backing & 0xfff);
-        let mut buffer = [0; BLOCK_MAX * MAX_LENGTH];
-        let bytes = &mut buffer[..room.min(BLOCK_MAX * MAX_LENGTH)];
-        self.ram.read(backing, bytes);
-        let mut ops: Vec<(Op, Cold)> = Vec::with_capacity(BLOCK_MAX + 1);
+        let page_end = (backing & !0xfff) + 0x1000;
+        let mut ops = std::mem::take(&mut self.decoding);
+        ops.clear();
         let mut at = 0;
         let mut closed = false;
-        while ops.len() < BLOCK_MAX && at < bytes.len() {
-            let longest = &bytes[at..bytes.len().min(at + MAX_LENGTH)];
-            let (instruction, len) = match decode(self.mode.code_size(), longest, 0) {
+        while ops.len() < BLOCK_MAX && backing + at < page_end {
+            let mut longest = [0; MAX_LENGTH];
+            let bytes = &mut longest[..(page_end - backing - at).min(MAX_LENGTH)];
+            self.ram.read(backing + at, bytes);
+            let (instruction, len) = match decode(self.mode.code_size(), bytes, 0) {
                 Ok(instruction) => (instruction, instruction.len()),
                 // `step` fetches from the next page, or raises #GP(0).
                 Err(DecodeError::NeedsMore | DecodeError::TooLong) => break,
                 Err(DecodeError::Invalid) => (Instruction::default(), 1),
             };
-            let (run, row) = bind(self, &instruction);
+            let bound = self.rows.bind(&instruction);
+            let run = exec_of_bound(self, &instruction, bound);
+            let row = bound.row();
             let mut op = operation(self, &instruction, at, row.as_ref());
             op.len = len as u8;
             op.next = (at + len) as u16;
@@ -275,6 +275,7 @@ impl Vcpu {
             }
         }
         if ops.is_empty() {
+            self.decoding = ops;
             return None;
         }
         let count = ops.len();
@@ -283,7 +284,7 @@ impl Vcpu {
             op.left = (count - n) as u8;
             if dead_flags[n] && op.run as usize != slow as *const () as usize {
                 let quiet = shape(&cold.instruction, self.mode, true);
-                let row = table::row(cold.instruction.code());
+                let row = self.rows.bind(&cold.instruction).row();
                 op.run = row.and_then(|row| (row.choose)(quiet)).unwrap_or(op.run);
             }
         }
@@ -300,7 +301,8 @@ impl Vcpu {
             let pseudo = Op { run: fall, disp: links, left: 0, len: 0, ..last };
             ops.push((pseudo, Cold { instruction: Instruction::default(), run: undefined }));
         }
-        let (first, fresh) = self.blocks.insert(backing, at, self.mode, ops);
+        let (first, fresh) = self.blocks.insert(backing, at, self.mode, &mut ops);
+        self.decoding = ops;
         if fresh {
             self.tlb.protect(backing & !0xfff);
         }

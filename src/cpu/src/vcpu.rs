@@ -1,12 +1,13 @@
 //! The vCPU: architectural state, caches, and the one door, [`Vcpu::run`] (in `run.rs`).
 
-use crate::block::Blocks;
+use crate::block::{BLOCK_MAX, Blocks, Cold};
 use crate::exception::{Exception, Fault};
 use crate::fast::{Op, Stop};
 use crate::flags::Lazy;
 use crate::float::{Mxcsr, X87};
 use crate::model::CpuModel;
 use crate::state::{Activity, CpuState, Seg, System};
+use crate::table::Rows;
 use crate::tlb::{Bank, Tlb};
 use crate::vector::Xmm;
 use crate::{Exit, Pins};
@@ -49,6 +50,9 @@ pub struct Vcpu {
     pub(crate) tlb: Tlb,
     pub(crate) ram: Backing,
     pub(crate) blocks: Blocks,
+    pub(crate) rows: Rows,
+    /// The block being decoded; kept for its memory.
+    pub(crate) decoding: Vec<(Op, Cold)>,
     pub(crate) stop: Stop,
     /// The operation that stopped the chain.
     pub(crate) at: *const Op,
@@ -145,6 +149,8 @@ impl Vcpu {
             tlb: Tlb::new(),
             ram: backing,
             blocks: Blocks::new(),
+            rows: Rows::new(model),
+            decoding: Vec::with_capacity(BLOCK_MAX + 1),
             stop: Stop::Slow,
             at: std::ptr::null(),
             xmm: [Xmm::ZERO; 16],
