@@ -72,28 +72,32 @@ fn may_set(i: &Instruction) -> Rflags {
 
 /// iced's flag bits as RFLAGS' (its order is OF SF ZF AF CF PF).
 fn flags_of(bits: u32) -> Rflags {
+    if bits == 0 {
+        return Rflags::empty();
+    }
     let order = [Rflags::OF, Rflags::SF, Rflags::ZF, Rflags::AF, Rflags::CF, Rflags::PF];
     let chosen = order.iter().enumerate().filter(|(n, _)| bits >> n & 1 != 0);
     chosen.fold(Rflags::empty(), |all, (_, &flag)| all | flag)
 }
 
-/// For each instruction of a block whether the status flags that it sets are dead.
-pub(crate) fn dead_flags<'a>(block: impl DoubleEndedIterator<Item = &'a Instruction>) -> Vec<bool> {
+/// Bit `n` says that the status flags that instruction `n` of a block sets are dead. A block has at
+/// most 32 instructions.
+pub(crate) fn dead_flags<'a>(
+    block: impl DoubleEndedIterator<Item = &'a Instruction> + ExactSizeIterator,
+) -> u32 {
     let mut live = Rflags::STATUS;
-    let mut dead: Vec<bool> = block
-        .rev()
-        .map(|i| {
-            if !always_completes(i) {
-                live = Rflags::STATUS;
-                return false;
-            }
-            let sets = may_set(i);
-            let is_dead = !sets.is_empty() && !live.intersects(sets);
-            live = live.difference(surely_set(i)) | flags_of(i.rflags_read());
-            is_dead
-        })
-        .collect();
-    dead.reverse();
+    let mut dead = 0;
+    for (n, i) in block.enumerate().rev() {
+        if !always_completes(i) {
+            live = Rflags::STATUS;
+            continue;
+        }
+        let sets = may_set(i);
+        if !sets.is_empty() && !live.intersects(sets) {
+            dead |= 1 << n;
+        }
+        live = live.difference(surely_set(i)) | flags_of(i.rflags_read());
+    }
     dead
 }
 
@@ -105,7 +109,8 @@ mod tests {
     fn dead(code: &[&[u8]]) -> Vec<bool> {
         let block: Vec<_> =
             code.iter().map(|bytes| decode(CodeSize::Bits64, bytes, 0).unwrap()).collect();
-        dead_flags(block.iter())
+        let dead = dead_flags(block.iter());
+        (0..block.len()).map(|n| dead >> n & 1 != 0).collect()
     }
 
     const ROR_EAX_6: &[u8] = &[0xc1, 0xc8, 6];

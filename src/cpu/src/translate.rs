@@ -16,7 +16,7 @@ use crate::state::Seg;
 use crate::table::{Bound, Row};
 use crate::vcpu::{Mode, RIP, ZERO};
 use cutaway_isa::{
-    DecodeError, FlowControl, Instruction, MAX_LENGTH, OpKind, Register, Width, decode,
+    DecodeError, FlowControl, Instruction, MAX_LENGTH, OpKind, Register, Stream, Width,
 };
 
 /// What runs where the decoder finds no instruction.
@@ -246,16 +246,17 @@ impl Vcpu {
             self.blocks.clear();
             self.restamp();
         }
-        let page_end = (backing & !0xfff) + 0x1000;
+        let room = 0x1000 - (backing & 0xfff);
+        let mut buffer = [0; BLOCK_MAX * MAX_LENGTH];
+        let bytes = &mut buffer[..room.min(BLOCK_MAX * MAX_LENGTH)];
+        self.ram.read(backing, bytes);
+        let mut stream = Stream::new(self.mode.code_size(), bytes);
         let mut ops = std::mem::take(&mut self.decoding);
         ops.clear();
         let mut at = 0;
         let mut closed = false;
-        while ops.len() < BLOCK_MAX && backing + at < page_end {
-            let mut longest = [0; MAX_LENGTH];
-            let bytes = &mut longest[..(page_end - backing - at).min(MAX_LENGTH)];
-            self.ram.read(backing + at, bytes);
-            let (instruction, len) = match decode(self.mode.code_size(), bytes, 0) {
+        while ops.len() < BLOCK_MAX && at < bytes.len() {
+            let (instruction, len) = match stream.decode() {
                 Ok(instruction) => (instruction, instruction.len()),
                 // `step` fetches from the next page, or raises #GP(0).
                 Err(DecodeError::NeedsMore | DecodeError::TooLong) => break,
@@ -282,7 +283,7 @@ impl Vcpu {
         let dead_flags = dead_flags(ops.iter().map(|(_, cold)| &cold.instruction));
         for (n, (op, cold)) in ops.iter_mut().enumerate() {
             op.left = (count - n) as u8;
-            if dead_flags[n] && op.run as usize != slow as *const () as usize {
+            if dead_flags >> n & 1 != 0 && op.run as usize != slow as *const () as usize {
                 let quiet = shape(&cold.instruction, self.mode, true);
                 let row = self.rows.bind(&cold.instruction).row();
                 op.run = row.and_then(|row| (row.choose)(quiet)).unwrap_or(op.run);

@@ -47,9 +47,41 @@ pub fn decode(size: CodeSize, bytes: &[u8], ip: u64) -> Result<Instruction, Deco
     let instruction = decoder.decode();
     match decoder.last_error() {
         DecoderError::None => Ok(instruction),
-        DecoderError::NoMoreBytes => Err(DecodeError::NeedsMore),
-        _ if is_too_long(size, bytes) => Err(DecodeError::TooLong),
-        _ => Err(DecodeError::Invalid),
+        error => Err(reason(error, size, bytes)),
+    }
+}
+
+/// Decodes one instruction after the other.
+pub struct Stream<'a> {
+    size: CodeSize,
+    bytes: &'a [u8],
+    decoder: Decoder<'a>,
+}
+
+impl<'a> Stream<'a> {
+    /// From the start of `bytes`, as if they stood at 0.
+    #[must_use]
+    pub fn new(size: CodeSize, bytes: &'a [u8]) -> Self {
+        Self { size, bytes, decoder: Decoder::new(size.bits(), bytes, DecoderOptions::AMD) }
+    }
+
+    /// The next instruction, as [`decode`] gives it, with its place in the stream for IP. After an
+    /// error there is no next one.
+    pub fn decode(&mut self) -> Result<Instruction, DecodeError> {
+        let start = self.decoder.position();
+        let instruction = self.decoder.decode();
+        match self.decoder.last_error() {
+            DecoderError::None => Ok(instruction),
+            error => Err(reason(error, self.size, &self.bytes[start..])),
+        }
+    }
+}
+
+fn reason(error: DecoderError, size: CodeSize, bytes: &[u8]) -> DecodeError {
+    match error {
+        DecoderError::NoMoreBytes => DecodeError::NeedsMore,
+        _ if is_too_long(size, bytes) => DecodeError::TooLong,
+        _ => DecodeError::Invalid,
     }
 }
 

@@ -8,7 +8,7 @@ mod decode;
 mod registers;
 mod vector;
 
-pub use decode::{CodeSize, DecodeError, MAX_LENGTH, decode, disassemble};
+pub use decode::{CodeSize, DecodeError, MAX_LENGTH, Stream, decode, disassemble};
 pub use iced_x86::{
     Code, CpuidFeature, FlowControl, Instruction, MemorySize, Mnemonic, OpKind, Register,
 };
