@@ -39,6 +39,12 @@ pub trait Bus {
         0
     }
 
+    /// FERR# changes: an x87 error waits (or no longer waits) while CR0.NE is 0. What it does to
+    /// the pins is looked at behind the call.
+    fn set_ferr(&mut self, asserted: bool, at: u64) {
+        let _ = (asserted, at);
+    }
+
     /// An event of a class that [`crate::Vcpu::set_trace`] asked for.
     fn trace(&mut self, event: &Event) {
         let _ = event;
@@ -54,6 +60,8 @@ pub struct Pins {
     pub nmi: bool,
     /// A20M# is asserted: physical address bit 20 is forced to zero.
     pub a20_masked: bool,
+    /// IGNNE# is asserted: x87 instructions run although an error waits and CR0.NE is 0.
+    pub ignne: bool,
 }
 
 /// What the vCPU reports while it runs, for logs and classrooms.

@@ -59,6 +59,8 @@ impl Exception {
 pub(crate) enum Fault {
     /// The architecture raises an exception.
     Exception(Exception),
+    /// The instruction has not begun: something has to be looked at first.
+    Wait,
     /// `run` has to return; the reason stands in the vCPU.
     Exit,
 }
@@ -122,7 +124,7 @@ impl Vcpu {
                     self.ticks += 1;
                     return Ok(());
                 }
-                Err(Fault::Exit) => return Err(self.take_exit()),
+                Err(Fault::Exit | Fault::Wait) => return Err(self.take_exit()),
                 Err(Fault::Exception(second)) => {
                     if second.vector == Vector::PF {
                         self.system.cr2 = second.address;

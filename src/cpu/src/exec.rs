@@ -571,10 +571,10 @@ impl Exec<'_> {
         if !self.cpu.x87.exception_pending() {
             return Ok(());
         }
-        if self.cpu.system.cr0 & Cr0::NE.bits() == 0 {
-            return Err(self.unimplemented("x87 exception through FERR# (CR0.NE is 0)"));
+        if self.cpu.system.cr0 & Cr0::NE.bits() != 0 {
+            return Err(Exception::MF.into());
         }
-        Err(Exception::MF.into())
+        self.cpu.report_x87_error(self.bus)
     }
 
     /// Notes the instruction in FOP, FIP and FDP. `opcode` is as in [`X87Step`].
@@ -602,6 +602,33 @@ impl Exec<'_> {
 }
 
 impl Vcpu {
+    /// An x87 error waits and CR0.NE is 0: FERR# goes out, and the CPU stands still in front of the
+    /// instruction until an interrupt comes, unless IGNNE# lets it go on (Intel SDM vol. 3A §9.2.2,
+    /// "Setting the Processor for x87 FPU Software Emulation"; vol. 1 appendix D).
+    fn report_x87_error(&mut self, bus: &mut dyn Bus) -> Result<(), Fault> {
+        if !self.activity.ferr {
+            self.activity.ferr = true;
+            bus.set_ferr(true, self.ticks);
+            self.after_device(bus);
+        }
+        if self.pins.ignne {
+            return Ok(());
+        }
+        self.activity.halted = true;
+        self.attention = true;
+        Err(Fault::Wait)
+    }
+
+    /// Takes FERR# back once no error waits any more.
+    #[inline]
+    pub(crate) fn settle_ferr(&mut self, bus: &mut dyn Bus) {
+        if self.activity.ferr && !self.x87.exception_pending() {
+            self.activity.ferr = false;
+            bus.set_ferr(false, self.ticks);
+            self.after_device(bus);
+        }
+    }
+
     /// Writes the low `w` bits of a register: 32-bit writes clear the upper half.
     #[inline(always)]
     pub(crate) fn put_gpr(&mut self, slot: usize, shift: u32, w: Width, value: u64) {

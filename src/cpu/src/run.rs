@@ -75,7 +75,7 @@ impl Vcpu {
                 self.raise(bus, e)?;
                 return Ok(Next::Again);
             }
-            Err(Fault::Exit) => return Err(self.take_exit()),
+            Err(Fault::Exit | Fault::Wait) => return Err(self.take_exit()),
         };
         let count = i64::from(self.blocks.op(first).left);
         let left = self.budget_left();
@@ -144,7 +144,7 @@ impl Vcpu {
         match self.deliver(bus, d) {
             Ok(()) => Ok(()),
             Err(Fault::Exception(e)) => self.raise(bus, e),
-            Err(Fault::Exit) => Err(self.take_exit()),
+            Err(Fault::Exit | Fault::Wait) => Err(self.take_exit()),
         }
     }
 
@@ -342,6 +342,7 @@ impl Vcpu {
             Ok(()) => {
                 let next = exec.next;
                 self.rip = next;
+                self.settle_ferr(bus);
                 self.ticks += 1;
                 Ok(true)
             }
@@ -350,6 +351,7 @@ impl Vcpu {
                 self.activity.ss_shadow = false;
                 self.raise(bus, e).map(|()| false)
             }
+            Err(Fault::Wait) => Ok(false),
             Err(Fault::Exit) => Err(self.take_exit()),
         }
     }
@@ -394,7 +396,7 @@ impl Vcpu {
         let (instruction, len) = match self.fetch_instruction(bus) {
             Ok(found) => found,
             Err(Fault::Exception(e)) => return self.raise(bus, e),
-            Err(Fault::Exit) => return Err(self.take_exit()),
+            Err(Fault::Exit | Fault::Wait) => return Err(self.take_exit()),
         };
         if self.traces(TraceClasses::EXEC) {
             let cs = self.segment(crate::state::Seg::Cs).selector;

@@ -173,6 +173,8 @@ pub struct Activity {
     pub nmi_pending: bool,
     /// The level of the NMI pin when last looked at.
     pub nmi_pin: bool,
+    /// FERR# is asserted: an x87 error was met while CR0.NE is 0.
+    pub ferr: bool,
     /// DR6 bits of a debug trap that follows the current instruction.
     pub debug_trap: u64,
 }

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod acpi;
+mod coprocessor;
 mod debug_exit;
 mod debug_port;
 mod kbc;
@@ -25,6 +26,7 @@ mod time;
 mod uart;
 
 pub use acpi::{ACPI_DISABLE, ACPI_ENABLE, AcpiPm, PM_TIMER_HZ};
+pub use coprocessor::CoprocessorError;
 pub use debug_exit::DebugExit;
 pub use debug_port::{DebugConsole, PostCode};
 pub use kbc::Kbc;

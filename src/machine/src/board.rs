@@ -191,7 +191,17 @@ impl Bus for Board {
     }
 
     fn pins(&self) -> Pins {
-        Pins { intr: self.chips.intr(), nmi: false, a20_masked: !self.chips.a20() }
+        Pins {
+            intr: self.chips.intr(),
+            nmi: false,
+            a20_masked: !self.chips.a20(),
+            ignne: self.chips.ignne(),
+        }
+    }
+
+    fn set_ferr(&mut self, asserted: bool, at: u64) {
+        let now = self.now(at);
+        self.chips.set_ferr(asserted, now);
     }
 
     fn acknowledge(&mut self, _at: u64) -> Vector {

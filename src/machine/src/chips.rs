@@ -11,8 +11,8 @@ use crate::config::Config;
 use crate::memory_map::{high_memory_bytes, low_memory_end};
 use crate::wiring::{irq, port};
 use cutaway_devices::{
-    AcpiPm, CharSink, Ctx, DebugConsole, DebugExit, GuestTime, Kbc, PicPair, Pit, Port61, Port92,
-    PortDevice, PostCode, PowerRequest, ResetControl, Rtc, Unconnected,
+    AcpiPm, CharSink, CoprocessorError, Ctx, DebugConsole, DebugExit, GuestTime, Kbc, PicPair, Pit,
+    Port61, Port92, PortDevice, PostCode, PowerRequest, ResetControl, Rtc, Unconnected,
 };
 use cutaway_state::{Section, StateError};
 
@@ -28,6 +28,7 @@ pub(crate) enum Chip {
     SystemControlA,
     SystemControlB,
     PostCode,
+    CoprocessorError,
     DebugConsole,
     FirmwareConsole,
     DebugExit,
@@ -63,6 +64,7 @@ pub(crate) fn decode(address: u16, debug_exit: Option<u16>) -> Option<(Chip, u16
         0x70..=0x71 => (Chip::Rtc, address - port::RTC),
         port::POST_CODE => (Chip::PostCode, 0),
         port::SYSTEM_CONTROL_A => (Chip::SystemControlA, 0),
+        port::COPROCESSOR_ERROR => (Chip::CoprocessorError, 0),
         // The PM chip's SMI_CMD and the status byte beside it follow its block.
         0xb2..=0xb3 => (Chip::Pm, address - port::SMI_CMD + port::PM_BYTES),
         0x600..=0x63f => (Chip::Pm, address - port::PM),
@@ -121,6 +123,7 @@ pub(crate) struct Chips {
     system_control_a: Port92,
     system_control_b: Port61,
     post_code: PostCode,
+    coprocessor_error: CoprocessorError,
     debug_console: DebugConsole,
     firmware_console: DebugConsole,
     debug_exit: DebugExit,
@@ -145,6 +148,7 @@ impl Chips {
             system_control_a: Port92::new(),
             system_control_b: Port61::new(),
             post_code: PostCode::new(),
+            coprocessor_error: CoprocessorError::new(),
             debug_console: DebugConsole::new(),
             firmware_console: DebugConsole::new(),
             debug_exit: DebugExit::new(),
@@ -165,6 +169,7 @@ impl Chips {
         self.kbc.reset();
         self.system_control_a.reset();
         self.system_control_b.reset();
+        self.coprocessor_error.reset();
         self.reset_control.reset();
         self.pm.reset();
         self.wire_all(now);
@@ -222,6 +227,17 @@ impl Chips {
     /// INTR of the CPU.
     pub(crate) fn intr(&self) -> bool {
         self.pic.intr()
+    }
+
+    /// The CPU's FERR# pin.
+    pub(crate) fn set_ferr(&mut self, asserted: bool, now: GuestTime) {
+        self.coprocessor_error.set_ferr(asserted);
+        self.wire(Chip::CoprocessorError, now);
+    }
+
+    /// IGNNE# of the CPU.
+    pub(crate) fn ignne(&self) -> bool {
+        self.coprocessor_error.ignne()
     }
 
     /// The A20 gate: either of two chips opens it.
@@ -284,6 +300,7 @@ impl Chips {
             Chip::SystemControlA => &mut self.system_control_a,
             Chip::SystemControlB => &mut self.system_control_b,
             Chip::PostCode => &mut self.post_code,
+            Chip::CoprocessorError => &mut self.coprocessor_error,
             Chip::DebugConsole => &mut self.debug_console,
             Chip::FirmwareConsole => &mut self.firmware_console,
             Chip::DebugExit => &mut self.debug_exit,
@@ -306,6 +323,9 @@ impl Chips {
                 self.pic.set_irq(irq::MOUSE, self.kbc.irq12());
             }
             Chip::Pm => self.pic.set_irq(irq::SCI, self.pm.sci(now)),
+            Chip::CoprocessorError => {
+                self.pic.set_irq(irq::COPROCESSOR, self.coprocessor_error.irq());
+            }
             Chip::SystemControlB => {
                 self.pit.set_gate(2, self.system_control_b.gate_2(), now);
                 self.wire(Chip::Pit, now);
@@ -320,6 +340,7 @@ impl Chips {
     fn wire_all(&mut self, now: GuestTime) {
         TIMED.iter().for_each(|chip| self.wire(*chip, now));
         self.wire(Chip::SystemControlB, now);
+        self.wire(Chip::CoprocessorError, now);
     }
 
     fn take_request(&mut self, chip: Chip) -> Option<Request> {
@@ -349,6 +370,7 @@ impl Chips {
             Section::encode("port92", 1, &self.system_control_a)?,
             Section::encode("port61", 1, &self.system_control_b)?,
             Section::encode("post", 1, &self.post_code)?,
+            Section::encode("coprocessor-error", 1, &self.coprocessor_error)?,
             Section::encode("debug-console", 1, &self.debug_console)?,
             Section::encode("firmware-console", 1, &self.firmware_console)?,
             Section::encode("debug-exit", 1, &self.debug_exit)?,

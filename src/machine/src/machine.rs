@@ -155,6 +155,7 @@ impl Machine {
             }
         }
         self.vcpu.reset();
+        self.board.touch(self.vcpu.ticks(), |chips, now, _| chips.set_ferr(false, now));
         None
     }
 

@@ -1,7 +1,7 @@
 //! Which port and which interrupt request line each chip of the board has.
 //!
 //! Sources: IBM PC/AT Technical Reference, "I/O Address Map", "System Interrupts"; Intel
-//! 82371AB (PIIX4) datasheet §3, for ports 4D0h, B2h and CF9h. The PM block's base is ours: on
+//! 82371AB (PIIX4) datasheet §3, for ports F0h, 4D0h, B2h and CF9h. The PM block's base is ours: on
 //! a PIIX4, firmware chooses it.
 
 /// Base ports.
@@ -16,6 +16,7 @@ pub(crate) mod port {
     pub(crate) const SYSTEM_CONTROL_A: u16 = 0x92;
     pub(crate) const PIC_SLAVE: u16 = 0xa0;
     pub(crate) const SMI_CMD: u16 = 0xb2;
+    pub(crate) const COPROCESSOR_ERROR: u16 = 0xf0;
     pub(crate) const DEBUG_CONSOLE: u16 = 0xe9;
     pub(crate) const FIRMWARE_CONSOLE: u16 = 0x402;
     pub(crate) const ELCR: u16 = 0x4d0;
@@ -33,6 +34,7 @@ pub(crate) mod irq {
     pub(crate) const RTC: u8 = 8;
     pub(crate) const SCI: u8 = 9;
     pub(crate) const MOUSE: u8 = 12;
+    pub(crate) const COPROCESSOR: u8 = 13;
     /// COM1 to COM4, which share two lines.
     pub(crate) const COM: [u8; 4] = [4, 3, 4, 3];
 }
