@@ -5,8 +5,7 @@
 //! Source: Intel SDM vol. 2, the page of each mnemonic; vol. 1 §8.1.8, "x87 FPU Instruction and
 //! Data (Operand) Pointers", §8.7, "Handling x87 FPU Exceptions in Software".
 //!
-//! A waiting exception is #MF with CR0.NE set. With NE clear it would be FERR# and IRQ 13, which
-//! the vCPU has no pin for: it stops and says so.
+//! A waiting exception is #MF with CR0.NE set, and FERR# with NE clear (`exec.rs`).
 
 mod arith;
 mod compare;
