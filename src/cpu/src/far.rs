@@ -99,7 +99,7 @@ impl Exec<'_> {
             self.next = offset;
             return self.load_cs(found, code);
         };
-        self.check_gate(&found, selector)?;
+        self.check_gate(&found, selector, kind)?;
         let long = self.cpu.is_long_mode();
         match kind {
             system_type::CALL_GATE | system_type::CALL_GATE16
@@ -124,10 +124,13 @@ impl Exec<'_> {
         }
     }
 
-    /// DPL and presence of a gate or TSS.
-    fn check_gate(&self, found: &Found, selector: u16) -> Done {
+    /// Type, DPL and presence of a gate or an available TSS, in that order.
+    fn check_gate(&self, found: &Found, selector: u16, kind: u8) -> Done {
+        use system_type::{CALL_GATE, CALL_GATE16, TASK_GATE, TSS, TSS16};
+        let legacy = matches!(kind, CALL_GATE16 | TASK_GATE | TSS16 | TSS);
+        let leads = kind == CALL_GATE || legacy && !self.cpu.is_long_mode();
         let rpl = (selector & 3) as u8;
-        if found.descriptor.dpl() < self.cpu.cpl().max(rpl) {
+        if !leads || found.descriptor.dpl() < self.cpu.cpl().max(rpl) {
             return Err(Self::gp(selector));
         }
         if !found.descriptor.is_present() {
@@ -228,7 +231,7 @@ impl Exec<'_> {
             self.next = offset;
             return self.load_cs(found, code);
         };
-        self.check_gate(&found, selector)?;
+        self.check_gate(&found, selector, kind)?;
         let long = self.cpu.is_long_mode();
         match kind {
             system_type::CALL_GATE | system_type::CALL_GATE16
