@@ -1,0 +1,426 @@
+; matrix-segments: every access byte of a descriptor, at every CPL and RPL, for each instruction
+; that loads a segment register or asks about a descriptor.
+;
+; A line is one instruction and one access byte (P, DPL, S, type); its 16 outcomes are CPL 0 with
+; RPL 0 to 3, then CPL 1, 2 and 3. The rules are macros over `access`, `cpl` and `rpl`.
+
+%define ROM_NAME "matrix-segments"
+%include "rom.inc"
+%include "protected.inc"
+%include "matrix.inc"
+
+%define dpl         ((access >> 5) & 3)
+%define present     ((access & ACC_P) != 0)
+%define is_system   ((access & ACC_S) == 0)
+%define is_code     ((access & 0x18) == 0x18)
+%define conforming  ((access & 0x1c) == 0x1c)
+%define readable    ((access & 0x18) == 0x10 || (access & 0x1a) == 0x1a)
+%define writable    ((access & 0x1a) == 0x12)
+%define type        (access & 0xf)
+%define beyond_dpl  (cpl > dpl || rpl > dpl)
+
+; MOV to DS, ES, FS, GS (SDM vol. 2, "MOV": the pseudo-code; vol. 3A §5.6, "Privilege Level
+; Checking When Accessing Data Segments").
+%macro rule_data 0
+  %if is_system || !readable
+        db WANT_GP
+  %elif !conforming && beyond_dpl
+        db WANT_GP
+  %elif !present
+        db WANT_NP
+  %else
+        db WANT_DONE
+  %endif
+%endmacro
+
+; MOV to SS (SDM vol. 2, "MOV"; vol. 3A §5.7, "Privilege Level Checking When Loading the SS
+; Register").
+%macro rule_stack 0
+  %if is_system || !writable || rpl != cpl || dpl != cpl
+        db WANT_GP
+  %elif !present
+        db WANT_SS
+  %else
+        db WANT_DONE
+  %endif
+%endmacro
+
+; Far JMP and CALL (SDM vol. 2, "JMP", "CALL"; vol. 3A §5.8.1, "Direct Calls or Jumps to Code
+; Segments"). A call or task gate here holds a null selector, a TSS a limit of 0.
+%macro rule_far 0
+  %if is_system
+    %if type == 4 || type == 5 || type == 12
+      %if beyond_dpl
+        db WANT_GP
+      %elif !present
+        db WANT_NP
+      %else
+        db WANT_GP0
+      %endif
+    %elif type == 1 || type == 9
+      %if beyond_dpl
+        db WANT_GP
+      %elif !present
+        db WANT_NP
+      %else
+        db WANT_TS
+      %endif
+    %else
+        db WANT_GP
+    %endif
+  %elif !is_code
+        db WANT_GP
+  %elif conforming && dpl > cpl
+        db WANT_GP
+  %elif !conforming && (rpl > cpl || dpl != cpl)
+        db WANT_GP
+  %elif !present
+        db WANT_NP
+  %else
+        db WANT_DONE
+  %endif
+%endmacro
+
+; LAR, LSL, VERR, VERW (SDM vol. 2; the tables of valid types there, legacy mode). They do not look
+; at P. WANT_ALSO: ZF clear and the destination as it was.
+%macro rule_query 1             ; whether S and type are valid
+  %if (%1) && (conforming || !beyond_dpl)
+        db WANT_DONE
+  %else
+        db WANT_ALSO
+  %endif
+%endmacro
+%macro rule_lar 0
+        rule_query (!is_system || type == 1 || type == 2 || type == 3 || type == 4 || type == 5 || type == 9 || type == 11 || type == 12)
+%endmacro
+%macro rule_lsl 0
+        rule_query (!is_system || type == 1 || type == 2 || type == 3 || type == 9 || type == 11)
+%endmacro
+%macro rule_verr 0
+        rule_query (!is_system && readable)
+%endmacro
+%macro rule_verw 0
+        rule_query writable
+%endmacro
+
+; LLDT, LTR (SDM vol. 2).
+%macro rule_lldt 0
+  %if cpl != 0
+        db WANT_GP0
+  %elif !is_system || type != 2
+        db WANT_GP
+  %elif !present
+        db WANT_NP
+  %else
+        db WANT_DONE
+  %endif
+%endmacro
+%macro rule_ltr 0
+  %if cpl != 0
+        db WANT_GP0
+  %elif !is_system || (type != 1 && type != 9)
+        db WANT_GP
+  %elif !present
+        db WANT_NP
+  %else
+        db WANT_DONE
+  %endif
+%endmacro
+
+; all RULE: its outcomes in the order of the rows.
+%macro all 1
+rows_%1:
+  %assign access 0
+  %rep 256
+    %assign cpl 0
+    %rep 4
+      %assign rpl 0
+      %rep 4
+        rule_%1
+        %assign rpl rpl + 1
+      %endrep
+      %assign cpl cpl + 1
+    %endrep
+    %assign access access + 1
+  %endrep
+%endmacro
+
+; --- the instructions --------------------------------------------------------------------------
+;
+; AX: the selector; EBX: where a far pointer or the selector lies. The first instruction is the one
+; on trial. At the end EAX is the outcome's value.
+
+        bits    32
+code_mov_ds:    mov     ds, ax
+                mov     eax, ds
+                finish_code
+code_mov_es:    mov     es, ax
+                mov     eax, es
+                finish_code
+code_mov_fs:    mov     fs, ax
+                mov     eax, fs
+                finish_code
+code_mov_gs:    mov     gs, ax
+                mov     eax, gs
+                finish_code
+code_lds:       lds     ecx, [ebx]
+                mov     eax, ds
+                finish_code
+code_les:       les     ecx, [ebx]
+                mov     eax, es
+                finish_code
+code_lfs:       lfs     ecx, [ebx]
+                mov     eax, fs
+                finish_code
+code_lgs:       lgs     ecx, [ebx]
+                mov     eax, gs
+                finish_code
+code_mov_ss:    mov     ss, ax
+                mov     eax, ss
+                finish_code
+code_lss:       lss     ecx, [ebx]
+                mov     eax, ss
+                finish_code
+code_jmp:       jmp     far [ebx]
+code_call:      call    far [ebx]
+; Where both lead. The return address is two doublewords.
+far_target:
+                mov     eax, ecx
+                sub     eax, esp
+                shl     eax, 16
+                mov     ax, cs
+                finish_code
+; The value of a query: its result above the low bit's ZF. ECX is 0x111100 before.
+code_lar:       lar     ecx, ax
+                setz    cl
+                mov     eax, ecx
+                finish_code
+code_lsl:       lsl     ecx, ax
+                setz    al
+                shl     ecx, 1
+                mov     cl, al
+                mov     eax, ecx
+                finish_code
+code_verr:      verr    ax
+                setz    al
+                movzx   eax, al
+                finish_code
+code_verw:      verw    ax
+                setz    al
+                movzx   eax, al
+                finish_code
+code_lldt:      lldt    ax
+                sldt    eax
+                movzx   eax, ax
+                finish_code
+code_ltr:       ltr     ax
+                str     eax
+                movzx   eax, ax
+                finish_code
+; A POP of each segment register cannot be first: its operand is on the stack of the code tried.
+
+; --- the driver --------------------------------------------------------------------------------
+
+; group "name", code, rule, value of WANT_DONE by [access] and [want_selector]
+%macro group 4
+        mov     dword [group_code], code_%2
+        mov     dword [group_value], %4
+        expect_from rows_%3
+        print_text "# ", %1, 10
+        call    every_access
+%endmacro
+
+absolute matrix_vars
+group_code:     resd 1
+group_value:    resd 1
+group_rpl:      resd 1
+section .text
+        bits    32
+
+every_access:
+        mov     dword [keep_access], 0
+.access:
+        mov     eax, [keep_access]
+        call    put_byte
+        print_text ":"
+        mov     dword [try_cpl], 0
+.cpl:
+        mov     dword [group_rpl], 0
+.rpl:
+        call    set_row
+        mov     eax, [group_code]
+        mov     [try_code], eax
+        call    [group_value]
+        call    next_want
+        jc      .skip
+        call    attempt
+        call    weigh
+        call    note_change
+        call    judge
+.skip:
+        call    tidy
+        inc     dword [group_rpl]
+        cmp     dword [group_rpl], 4
+        jb      .rpl
+        inc     dword [try_cpl]
+        cmp     dword [try_cpl], 4
+        jb      .cpl
+        end_line
+        inc     dword [keep_access]
+        cmp     dword [keep_access], 0x100
+        jb      .access
+        ret
+
+; The row's descriptor: flat and 32-bit; an expand-down one has limit 0, so that it too reaches
+; nearly everything; a system one has base, limit and flags 0.
+set_row:
+        mov     ebx, [keep_access]
+        shl     ebx, 8
+        xor     eax, eax
+        test    bh, ACC_S
+        jz      .store
+        mov     eax, ebx
+        and     ah, 0x0c
+        cmp     ah, 0x04
+        mov     eax, 0
+        je      .down
+        mov     ax, 0xffff              ; limit 0x0ffff in pages; bits 19:16 of LAR stay 0
+.down:
+        or      ebx, (FLAG_G | FLAG_D) << 20
+.store:
+        mov     [GDT + (TRY_SEL & ~7)], eax
+        mov     [GDT + (TRY_SEL & ~7) + 4], ebx
+        mov     eax, TRY_SEL
+        or      eax, [group_rpl]
+        mov     [want_selector], eax
+        mov     [try_eax], eax
+        mov     dword [try_ecx], 0x111100
+        mov     dword [try_ebx], far_pointer
+        mov     dword [far_pointer], far_target
+        mov     [far_pointer + 4], ax
+        ret
+
+; The access byte must have changed exactly if a segment was loaded that was not yet accessed (or
+; a TSS that was not busy).
+note_change:
+        mov     al, [GDT + (TRY_SEL & ~7) + 5]
+        cmp     al, [keep_access]
+        je      .same
+        or      dword [outcome], CHANGED
+.same:
+        ret
+
+; After the row: no LDT, and the task register as before.
+tidy:
+        xor     eax, eax
+        lldt    ax
+        mov     byte [GDT + TSS_SEL + 5], ACC_TSS32
+        mov     ax, TSS_SEL
+        ltr     ax
+        ret
+
+; The values expected of what succeeds.
+value_load:                             ; the selector; the accessed bit set
+        mov     eax, [want_selector]
+.changes:
+        test    byte [keep_access], ACC_ACCESSED
+        jnz     .store
+        or      eax, CHANGED
+.store:
+        mov     [want_done], eax
+        ret
+value_jmp:
+        mov     ebx, 0
+        jmp     value_far
+value_call:
+        mov     ebx, 8 << 16
+value_far:                              ; RPL of CS is CPL; ECX - ESP at the target
+        mov     eax, [want_selector]
+        and     eax, ~3
+        or      eax, [try_cpl]
+        mov     ecx, TRY_STACK
+        cmp     dword [try_cpl], 0
+        jne     .stack
+        mov     ecx, esp                ; as it will be in `attempt`
+.stack:
+        mov     [try_ecx], ecx
+        or      eax, ebx
+        test    byte [keep_access], ACC_ACCESSED
+        jnz     .store
+        xor     eax, CHANGED            ; no bit of 8 << 16
+.store:
+        mov     [want_done], eax
+        ret
+value_lar:                              ; access byte and flags; ZF
+        movzx   eax, byte [keep_access]
+        shl     eax, 8
+        test    ah, ACC_S
+        jz      .system
+        or      eax, (FLAG_G | FLAG_D) << 20
+.system:
+        inc     eax
+        mov     [want_done], eax
+        mov     dword [want_also], 0x111100
+        ret
+value_lsl:                              ; the limit in bytes, shifted out of the way of ZF
+        mov     al, [keep_access]
+        mov     ebx, 1
+        test    al, ACC_S
+        jz      .store
+        mov     ebx, (0xfff << 1 & 0xffff00) | 1        ; limit 0 in pages
+        and     al, 0x0c
+        cmp     al, 0x04
+        je      .store
+        mov     ebx, (0xfffffff << 1 & 0xffff00) | 1
+.store:
+        mov     [want_done], ebx
+        mov     dword [want_also], 0x222200
+        ret
+value_ver:
+        mov     dword [want_done], 1
+        mov     dword [want_also], 0
+        ret
+value_lldt:
+        mov     eax, [want_selector]
+        mov     [want_done], eax
+        ret
+value_ltr:                              ; now busy
+        mov     eax, [want_selector]
+        or      eax, CHANGED
+        mov     [want_done], eax
+        ret
+
+        bits    16
+main:
+        enter_protected
+        call    make_matrix
+        group   "mov ds", mov_ds, data, value_load
+        group   "mov es", mov_es, data, value_load
+        group   "mov fs", mov_fs, data, value_load
+        group   "mov gs", mov_gs, data, value_load
+        group   "mov ss", mov_ss, stack, value_load
+        group   "lds", lds, data, value_load
+        group   "les", les, data, value_load
+        group   "lfs", lfs, data, value_load
+        group   "lgs", lgs, data, value_load
+        group   "lss", lss, stack, value_load
+        group   "jmp far", jmp, far, value_jmp
+        group   "call far", call, far, value_call
+        group   "lar", lar, lar, value_lar
+        group   "lsl", lsl, lsl, value_lsl
+        group   "verr", verr, verr, value_ver
+        group   "verw", verw, verw, value_ver
+        group   "lldt", lldt, lldt, value_lldt
+        group   "ltr", ltr, ltr, value_ltr
+        finish
+
+        all     data
+        all     stack
+        all     far
+        all     lar
+        all     lsl
+        all     verr
+        all     verw
+        all     lldt
+        all     ltr
+%include "end.inc"
