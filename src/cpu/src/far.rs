@@ -111,6 +111,7 @@ impl Exec<'_> {
                 if !fits {
                     return Err(Self::gp(code.selector));
                 }
+                Self::check_present(&code)?;
                 let code = Segment { selector: code.selector & 0xfffc | u16::from(cpl), ..code };
                 self.check_offset(&code, offset)?;
                 self.next = offset;
@@ -139,7 +140,7 @@ impl Exec<'_> {
         Ok(())
     }
 
-    /// What a call gate leads to.
+    /// What a call gate leads to: code of a level that can be called, present or not.
     fn gate_target(
         &mut self,
         gate: &Found,
@@ -166,10 +167,11 @@ impl Exec<'_> {
         if self.cpu.is_long_mode() && (!code.is_long() || code.is_big()) {
             return Err(Self::gp(target));
         }
-        if !code.is_present() {
-            return Err(Exception::NP(error_of(target)).into());
-        }
         Ok((found, code, offset))
+    }
+
+    fn check_present(code: &Segment) -> Done {
+        if code.is_present() { Ok(()) } else { Err(Exception::NP(error_of(code.selector)).into()) }
     }
 
     fn task(&mut self, selector: u16, why: Switch) -> Done {
@@ -249,6 +251,7 @@ impl Exec<'_> {
 
     fn call_gate(&mut self, gate: &Found, selector: u16, kind: u8) -> Done {
         let (found, code, offset) = self.gate_target(gate, selector, kind)?;
+        Self::check_present(&code)?;
         let long = self.cpu.is_long_mode();
         let width = match (long, kind) {
             (true, _) => Width::Qword,
