@@ -37,7 +37,7 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     /// EXT: bit 0 of error codes of faults met on the way.
-    fn ext(&self) -> u32 {
+    pub(crate) fn ext(&self) -> u32 {
         u32::from(self.source != Source::Software)
     }
 

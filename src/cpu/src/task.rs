@@ -78,7 +78,8 @@ impl Vcpu {
         selector: u16,
         d: &Delivery,
     ) -> Result<(), Fault> {
-        self.switch_task(bus, selector, Switch::Call, d.rip)?;
+        let switched = self.switch_task(bus, selector, Switch::Call, d.rip);
+        switched.map_err(|fault| with_ext(fault, d.ext()))?;
         if let Some(code) = d.error_code {
             let width =
                 if self.segment(Seg::Tr).attributes & 8 != 0 { Width::Dword } else { Width::Word };
@@ -87,7 +88,7 @@ impl Vcpu {
                 rsp: self.r[gpr::RSP],
                 cpl: self.cpl(),
                 width,
-                ext: 1,
+                ext: d.ext(),
             };
             let top = self.push_frame(bus, &frame, &[u64::from(code)])?;
             let stack = self.stack_width();
@@ -277,6 +278,19 @@ impl Vcpu {
             self.load_data_segment(bus, seg, image.selectors[seg as usize]).map_err(as_ts)?;
         }
         Ok(())
+    }
+}
+
+/// The EXT bit in an error code that names a selector.
+fn with_ext(fault: Fault, ext: u32) -> Fault {
+    use cutaway_isa::Vector;
+    match fault {
+        Fault::Exception(e)
+            if matches!(e.vector, Vector::TS | Vector::NP | Vector::SS | Vector::GP) =>
+        {
+            Exception { code: e.code | ext, ..e }.into()
+        }
+        other => other,
     }
 }
 
