@@ -9,16 +9,6 @@
 %include "protected.inc"
 %include "matrix.inc"
 
-%define dpl         ((access >> 5) & 3)
-%define present     ((access & ACC_P) != 0)
-%define is_system   ((access & ACC_S) == 0)
-%define is_code     ((access & 0x18) == 0x18)
-%define conforming  ((access & 0x1c) == 0x1c)
-%define readable    ((access & 0x18) == 0x10 || (access & 0x1a) == 0x1a)
-%define writable    ((access & 0x1a) == 0x12)
-%define type        (access & 0xf)
-%define beyond_dpl  (cpl > dpl || rpl > dpl)
-
 ; MOV to DS, ES, FS, GS (SDM vol. 2, "MOV": the pseudo-code; vol. 3A §5.6, "Privilege Level
 ; Checking When Accessing Data Segments").
 %macro rule_data 0
@@ -127,24 +117,6 @@
   %endif
 %endmacro
 
-; all RULE: its outcomes in the order of the rows.
-%macro all 1
-rows_%1:
-  %assign access 0
-  %rep 256
-    %assign cpl 0
-    %rep 4
-      %assign rpl 0
-      %rep 4
-        rule_%1
-        %assign rpl rpl + 1
-      %endrep
-      %assign cpl cpl + 1
-    %endrep
-    %assign access access + 1
-  %endrep
-%endmacro
-
 ; --- the instructions --------------------------------------------------------------------------
 ;
 ; AX: the selector; EBX: where a far pointer or the selector lies. The first instruction is the one
@@ -221,60 +193,23 @@ code_ltr:       ltr     ax
 
 ; --- the driver --------------------------------------------------------------------------------
 
-; group "name", code, rule, value of WANT_DONE by [access] and [want_selector]
-%macro group 4
-        mov     dword [group_code], code_%2
-        mov     dword [group_value], %4
-        expect_from rows_%3
-        print_text "# ", %1, 10
-        call    every_access
+; load "name", code, rule, value of WANT_DONE
+%macro load 4
+        mov     dword [load_code], code_%2
+        mov     dword [load_value], %4
+        group   %1, %3, 4, set_row, note_change, tidy
 %endmacro
 
-absolute matrix_vars
-group_code:     resd 1
-group_value:    resd 1
-group_rpl:      resd 1
+absolute group_vars
+load_code:      resd 1
+load_value:     resd 1
 section .text
         bits    32
-
-every_access:
-        mov     dword [keep_access], 0
-.access:
-        mov     eax, [keep_access]
-        call    put_byte
-        print_text ":"
-        mov     dword [try_cpl], 0
-.cpl:
-        mov     dword [group_rpl], 0
-.rpl:
-        call    set_row
-        mov     eax, [group_code]
-        mov     [try_code], eax
-        call    [group_value]
-        call    next_want
-        jc      .skip
-        call    attempt
-        call    weigh
-        call    note_change
-        call    judge
-.skip:
-        call    tidy
-        inc     dword [group_rpl]
-        cmp     dword [group_rpl], 4
-        jb      .rpl
-        inc     dword [try_cpl]
-        cmp     dword [try_cpl], 4
-        jb      .cpl
-        end_line
-        inc     dword [keep_access]
-        cmp     dword [keep_access], 0x100
-        jb      .access
-        ret
 
 ; The row's descriptor: flat and 32-bit; an expand-down one has limit 0, so that it too reaches
 ; nearly everything; a system one has base, limit and flags 0.
 set_row:
-        mov     ebx, [keep_access]
+        mov     ebx, [group_access]
         shl     ebx, 8
         xor     eax, eax
         test    bh, ACC_S
@@ -298,13 +233,16 @@ set_row:
         mov     dword [try_ebx], far_pointer
         mov     dword [far_pointer], far_target
         mov     [far_pointer + 4], ax
-        ret
+        mov     eax, [load_code]
+        mov     [try_code], eax
+        mov     [try_at], eax
+        jmp     [load_value]
 
 ; The access byte must have changed exactly if a segment was loaded that was not yet accessed (or
 ; a TSS that was not busy).
 note_change:
         mov     al, [GDT + (TRY_SEL & ~7) + 5]
-        cmp     al, [keep_access]
+        cmp     al, [group_access]
         je      .same
         or      dword [outcome], CHANGED
 .same:
@@ -323,7 +261,7 @@ tidy:
 value_load:                             ; the selector; the accessed bit set
         mov     eax, [want_selector]
 .changes:
-        test    byte [keep_access], ACC_ACCESSED
+        test    byte [group_access], ACC_ACCESSED
         jnz     .store
         or      eax, CHANGED
 .store:
@@ -339,20 +277,16 @@ value_far:                              ; RPL of CS is CPL; ECX - ESP at the tar
         and     eax, ~3
         or      eax, [try_cpl]
         mov     ecx, TRY_STACK
-        cmp     dword [try_cpl], 0
-        jne     .stack
-        mov     ecx, esp                ; as it will be in `attempt`
-.stack:
         mov     [try_ecx], ecx
         or      eax, ebx
-        test    byte [keep_access], ACC_ACCESSED
+        test    byte [group_access], ACC_ACCESSED
         jnz     .store
         xor     eax, CHANGED            ; no bit of 8 << 16
 .store:
         mov     [want_done], eax
         ret
 value_lar:                              ; access byte and flags; ZF
-        movzx   eax, byte [keep_access]
+        movzx   eax, byte [group_access]
         shl     eax, 8
         test    ah, ACC_S
         jz      .system
@@ -363,7 +297,7 @@ value_lar:                              ; access byte and flags; ZF
         mov     dword [want_also], 0x111100
         ret
 value_lsl:                              ; the limit in bytes, shifted out of the way of ZF
-        mov     al, [keep_access]
+        mov     al, [group_access]
         mov     ebx, 1
         test    al, ACC_S
         jz      .store
@@ -394,33 +328,33 @@ value_ltr:                              ; now busy
 main:
         enter_protected
         call    make_matrix
-        group   "mov ds", mov_ds, data, value_load
-        group   "mov es", mov_es, data, value_load
-        group   "mov fs", mov_fs, data, value_load
-        group   "mov gs", mov_gs, data, value_load
-        group   "mov ss", mov_ss, stack, value_load
-        group   "lds", lds, data, value_load
-        group   "les", les, data, value_load
-        group   "lfs", lfs, data, value_load
-        group   "lgs", lgs, data, value_load
-        group   "lss", lss, stack, value_load
-        group   "jmp far", jmp, far, value_jmp
-        group   "call far", call, far, value_call
-        group   "lar", lar, lar, value_lar
-        group   "lsl", lsl, lsl, value_lsl
-        group   "verr", verr, verr, value_ver
-        group   "verw", verw, verw, value_ver
-        group   "lldt", lldt, lldt, value_lldt
-        group   "ltr", ltr, ltr, value_ltr
+        load    "mov ds", mov_ds, data, value_load
+        load    "mov es", mov_es, data, value_load
+        load    "mov fs", mov_fs, data, value_load
+        load    "mov gs", mov_gs, data, value_load
+        load    "mov ss", mov_ss, stack, value_load
+        load    "lds", lds, data, value_load
+        load    "les", les, data, value_load
+        load    "lfs", lfs, data, value_load
+        load    "lgs", lgs, data, value_load
+        load    "lss", lss, stack, value_load
+        load    "jmp far", jmp, far, value_jmp
+        load    "call far", call, far, value_call
+        load    "lar", lar, lar, value_lar
+        load    "lsl", lsl, lsl, value_lsl
+        load    "verr", verr, verr, value_ver
+        load    "verw", verw, verw, value_ver
+        load    "lldt", lldt, lldt, value_lldt
+        load    "ltr", ltr, ltr, value_ltr
         finish
 
-        all     data
-        all     stack
-        all     far
-        all     lar
-        all     lsl
-        all     verr
-        all     verw
-        all     lldt
-        all     ltr
+        outcomes data
+        outcomes stack
+        outcomes far
+        outcomes lar
+        outcomes lsl
+        outcomes verr
+        outcomes verw
+        outcomes lldt
+        outcomes ltr
 %include "end.inc"
