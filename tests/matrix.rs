@@ -1,0 +1,225 @@
+//! The matrix ROMs row by row: QEMU and Bochs are asked for a second opinion, and where one of them
+//! gives another outcome than the manual, `docs/system-state.md` says so with the number of rows.
+//! That Cutaway passes all rows on every CPU model is in `roms.rs`.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use cutaway::{Boot, Config, CpuModel, Stop};
+use cutaway_tests::guest::Guest;
+use cutaway_tests::skip::{passed, program, skipped};
+use cutaway_tests::workspace_root;
+
+/// An emulator that prints nothing for so long has gone astray.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The outcomes of a ROM's rows, by group, in order.
+type Groups = BTreeMap<String, Vec<String>>;
+
+struct Rom {
+    name: String,
+    cpu: String,
+    image: PathBuf,
+}
+
+fn roms() -> Vec<Rom> {
+    let table = std::fs::read_to_string(workspace_root().join("test-roms/roms.txt")).unwrap();
+    let matrix = table.lines().filter(|line| line.starts_with("matrix-"));
+    let columns = matrix.map(|line| line.split(" | ").collect::<Vec<_>>());
+    let roms: Vec<_> = columns
+        .map(|columns| Rom {
+            name: columns[0].to_owned(),
+            cpu: columns[1].to_owned(),
+            image: workspace_root().join(format!("test-roms/bin/{}.bin", columns[0])),
+        })
+        .collect();
+    assert!(roms.len() >= 3, "only {} matrix ROMs", roms.len());
+    roms
+}
+
+/// The outcomes in a ROM's output, without what was expected in their place.
+fn outcomes<'a>(lines: impl Iterator<Item = &'a str>) -> Groups {
+    let mut groups = Groups::new();
+    let mut group = String::new();
+    for line in lines {
+        if let Some(name) = line.strip_prefix("# ") {
+            group = name.to_owned();
+        } else if let Some((_, row)) = line.rsplit_once(':')
+            && !group.is_empty()
+        {
+            let row = row.split_whitespace().filter_map(|outcome| outcome.split('!').next());
+            groups.entry(group.clone()).or_default().extend(row.map(str::to_owned));
+        }
+    }
+    groups
+}
+
+fn under_cutaway(rom: &Rom) -> Groups {
+    let image = std::fs::read(&rom.image).unwrap();
+    let config = Config {
+        memory_bytes: 2 << 20,
+        ..Config::new(CpuModel::by_name(&rom.cpu).expect("a known model"))
+    };
+    let mut guest = Guest::new(config, &Boot::Rom(&image));
+    let stop = guest.wait_for_stop(20_000_000_000);
+    let output = guest.debug_output();
+    assert!(matches!(stop, Stop::DebugExit(33)), "{}: {stop:?}", rom.name);
+    outcomes(output.lines())
+}
+
+/// Reads what a child prints until the ROM's last line, its end, or silence; then ends it.
+fn read_to_the_end(mut child: Child) -> String {
+    let stdout = child.stdout.take().expect("it is piped");
+    let (sender, receiver) = mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    let mut text = String::new();
+    while let Ok(line) = receiver.recv_timeout(PATIENCE) {
+        let last = line.starts_with("PASS ") || line.starts_with("FAIL ");
+        text += &line;
+        text.push('\n');
+        if last {
+            break;
+        }
+    }
+    drop(receiver);
+    child.kill().expect("a child that was not waited for can be ended");
+    child.wait().expect("it was ended");
+    reader.join().expect("the reader ends with the pipe");
+    text
+}
+
+fn under_qemu(rom: &Rom) -> String {
+    let mut command = Command::new("qemu-system-x86_64");
+    command
+        .args(["-accel", "tcg,thread=single", "-M", "pc", "-cpu", "max", "-m", "2"])
+        .args(["-display", "none", "-monitor", "none", "-serial", "null", "-parallel", "none"])
+        .args(["-net", "none", "-no-reboot", "-debugcon", "stdio"])
+        .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-bios"])
+        .arg(&rom.image)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    read_to_the_end(command.spawn().expect("QEMU is installed"))
+}
+
+/// Bochs without a screen. Debian's is built with the debugger, which waits for a command.
+fn under_bochs(rom: &Rom, folder: &Path) -> String {
+    let cpu = if rom.cpu.starts_with("x86-64") { "ryzen" } else { "p3_katmai" };
+    let (vga, log) = (folder.join("no-vga.bin"), folder.join("log"));
+    std::fs::write(&vga, [0; 512]).unwrap();
+    let configuration = format!(
+        "romimage: file={}\nvgaromimage: file={}\nlog: {}\n\
+         cpu: model={cpu}, count=1, ips=50000000, reset_on_triple_fault=0\n\
+         memory: guest=32, host=32\nport_e9_hack: enabled=1\ndisplay_library: term\n\
+         panic: action=fatal\nclock: sync=none\n",
+        rom.image.display(),
+        vga.display(),
+        log.display()
+    );
+    let file = folder.join("bochsrc");
+    std::fs::write(&file, configuration).unwrap();
+    let mut child = Command::new("bochs")
+        .args(["-q", "-f"])
+        .arg(&file)
+        .current_dir(folder)
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("Bochs is installed");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    stdin.write_all(b"c\n").expect("the debugger reads its commands");
+    read_to_the_end(child)
+}
+
+/// How often an emulator's outcome differs, by group; where it goes astray, "stops".
+fn differences(ours: &Groups, theirs: &str) -> BTreeMap<String, String> {
+    let finished = theirs.lines().any(|line| line.starts_with("PASS ") || line.starts_with("FAIL "));
+    let last = theirs.lines().rev().find_map(|line| line.strip_prefix("# ")).unwrap_or_default();
+    let theirs = outcomes(theirs.lines());
+    let mut differences = BTreeMap::new();
+    for (group, ours) in ours {
+        let Some(theirs) = theirs.get(group) else { continue };
+        let count = ours.iter().zip(theirs).filter(|(a, b)| a != b).count();
+        if !finished && group == last {
+            differences.insert(group.clone(), "stops".to_owned());
+        } else if count > 0 {
+            differences.insert(group.clone(), count.to_string());
+        }
+    }
+    assert!(finished || !last.is_empty(), "the ROM did not even begin");
+    differences
+}
+
+/// The table of `docs/system-state.md`: for each ROM, groups with another outcome than here.
+/// `column`: 2 for QEMU, 3 for Bochs.
+fn documented(rom: &str, column: usize) -> BTreeMap<String, String> {
+    let document = std::fs::read_to_string(workspace_root().join("docs/system-state.md")).unwrap();
+    let mut found = BTreeMap::new();
+    for line in document.lines() {
+        let cells: Vec<_> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        if cells.len() == 5 && cells[0] == rom && cells[column] != "0" && cells[column] != "-" {
+            found.insert(cells[1].to_owned(), cells[column].to_owned());
+        }
+    }
+    found
+}
+
+fn is_qemu_7_2() -> bool {
+    let output = Command::new("qemu-system-x86_64").arg("--version").output();
+    output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("version 7.2."))
+}
+
+#[test]
+fn qemu_differs_only_where_the_document_says() {
+    if program("qemu-system-x86_64").is_none()
+        || !is_qemu_7_2()
+    {
+        skipped("the matrix ROMs under QEMU", "install qemu-system-x86 of Debian 12 (7.2)");
+        return;
+    }
+    for rom in roms() {
+        let ours = under_cutaway(&rom);
+
+        let theirs = differences(&ours, &under_qemu(&rom));
+
+        assert_eq!(theirs, documented(&rom.name, 2), "{} under QEMU", rom.name);
+    }
+    passed("matrix ROMs under QEMU");
+}
+
+#[test]
+fn bochs_differs_only_where_the_document_says() {
+    let remedy = "install bochs and bochs-term of Debian 12 (2.7)";
+    if program("bochs").is_none() {
+        skipped("the matrix ROMs under Bochs", remedy);
+        return;
+    }
+    let folder = std::env::temp_dir().join(format!("cutaway-bochs-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for rom in roms() {
+        let ours = under_cutaway(&rom);
+
+        let text = under_bochs(&rom, &folder);
+        if !text.contains("Bochs x86 Emulator 2.7") {
+            skipped("the matrix ROMs under Bochs", remedy);
+            return;
+        }
+        let theirs = differences(&ours, &text);
+
+        assert_eq!(theirs, documented(&rom.name, 3), "{} under Bochs", rom.name);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    passed("matrix ROMs under Bochs");
+}
