@@ -56,6 +56,7 @@ impl Exec<'_> {
     /// A code segment reached without changing CPL (direct far JMP or CALL).
     fn direct_code(&mut self, found: &Found, selector: u16) -> Result<Segment, Fault> {
         let code = found.descriptor.segment(selector);
+        self.check_long_code(&code)?;
         let cpl = self.cpu.cpl();
         let rpl = (selector & 3) as u8;
         let allowed =
@@ -66,7 +67,6 @@ impl Exec<'_> {
         if !code.is_present() {
             return Err(Exception::NP(error_of(selector)).into());
         }
-        self.check_long_code(&code)?;
         let selector = selector & 0xfffc | u16::from(cpl);
         Ok(Segment { selector, ..code })
     }
