@@ -291,7 +291,7 @@ fn visible(e: &mut Exec<'_>, limit: bool) -> Result<Option<(u64, Segment)>, Faul
 fn lar(e: &mut Exec<'_>, w: Width) -> Done {
     let found = visible(e, false)?;
     if let Some((raw, _)) = found {
-        e.write(0, w, raw >> 32 & 0x00f0_ff00 & w.mask())?;
+        e.write(0, w, raw >> 32 & 0x00ff_ff00 & w.mask())?;
     }
     set_zf(e, found.is_some());
     Ok(())
