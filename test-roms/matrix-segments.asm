@@ -4,10 +4,40 @@
 ; A line is one instruction and one access byte (P, DPL, S, type); its 16 outcomes are CPL 0 with
 ; RPL 0 to 3, then CPL 1, 2 and 3. The rules are macros over `access`, `cpl` and `rpl`.
 
-%define ROM_NAME "matrix-segments"
+; With LONG_MODE defined this is the ROM matrix-segments-long: the same in long mode, from 32-bit
+; code in compatibility mode and from 64-bit code.
+
+%ifdef LONG_MODE
+  %define ROM_NAME "matrix-segments-long"
+%else
+  %define ROM_NAME "matrix-segments"
+%endif
 %include "rom.inc"
 %include "protected.inc"
+%ifdef LONG_MODE
+  %include "long.inc"
+%endif
 %include "matrix.inc"
+%ifdef LONG_MODE
+  %include "matrix-long.inc"
+%endif
+
+; System types that there are (SDM vol. 3A table 3-2).
+%ifdef LONG_MODE
+  %define is_call_gate  (type == 12)
+  %define is_task_gate  0
+  %define is_free_tss   0               ; there are no task switches
+  %define lar_type      (type == 2 || type == 9 || type == 11 || type == 12)
+  %define lsl_type      (type == 2 || type == 9 || type == 11)
+  %define ltr_type      (type == 9)
+%else
+  %define is_call_gate  (type == 4 || type == 12)
+  %define is_task_gate  (type == 5)
+  %define is_free_tss   (type == 1 || type == 9)
+  %define lar_type      (type == 1 || type == 2 || type == 3 || type == 4 || type == 5 || type == 9 || type == 11 || type == 12)
+  %define lsl_type      (type == 1 || type == 2 || type == 3 || type == 9 || type == 11)
+  %define ltr_type      (type == 1 || type == 9)
+%endif
 
 ; MOV to DS, ES, FS, GS (SDM vol. 2, "MOV": the pseudo-code; vol. 3A §5.6, "Privilege Level
 ; Checking When Accessing Data Segments").
@@ -39,7 +69,7 @@
 ; Segments"). A call or task gate here holds a null selector, a TSS a limit of 0.
 %macro rule_far 0
   %if is_system
-    %if type == 4 || type == 5 || type == 12
+    %if is_call_gate || is_task_gate
       %if beyond_dpl
         db WANT_GP
       %elif !present
@@ -47,7 +77,7 @@
       %else
         db WANT_GP0
       %endif
-    %elif type == 1 || type == 9
+    %elif is_free_tss
       %if beyond_dpl
         db WANT_GP
       %elif !present
@@ -71,7 +101,17 @@
   %endif
 %endmacro
 
-; LAR, LSL, VERR, VERW (SDM vol. 2; the tables of valid types there, legacy mode). They do not look
+; The same to code with L and D set, which is reserved: that comes before all else (SDM vol. 2, "JMP",
+; CONFORMING-CODE-SEGMENT and NONCONFORMING-CODE-SEGMENT).
+%macro rule_far_reserved 0
+  %if is_code
+        db WANT_GP
+  %else
+        rule_far
+  %endif
+%endmacro
+
+; LAR, LSL, VERR, VERW (SDM vol. 2; the tables of valid types there). They do not look
 ; at P. WANT_ALSO: ZF clear and the destination as it was.
 %macro rule_query 1             ; whether S and type are valid
   %if (%1) && (conforming || !beyond_dpl)
@@ -81,10 +121,10 @@
   %endif
 %endmacro
 %macro rule_lar 0
-        rule_query (!is_system || type == 1 || type == 2 || type == 3 || type == 4 || type == 5 || type == 9 || type == 11 || type == 12)
+        rule_query (!is_system || lar_type)
 %endmacro
 %macro rule_lsl 0
-        rule_query (!is_system || type == 1 || type == 2 || type == 3 || type == 9 || type == 11)
+        rule_query (!is_system || lsl_type)
 %endmacro
 %macro rule_verr 0
         rule_query (!is_system && readable)
@@ -108,7 +148,7 @@
 %macro rule_ltr 0
   %if cpl != 0
         db WANT_GP0
-  %elif !is_system || (type != 1 && type != 9)
+  %elif !is_system || !ltr_type
         db WANT_GP
   %elif !present
         db WANT_NP
@@ -197,12 +237,46 @@ code_ltr:       ltr     ax
 %macro load 4
         mov     dword [load_code], code_%2
         mov     dword [load_value], %4
-        group   %1, %3, 4, set_row, note_change, tidy
+        group   {%1}, %3, 4, set_row, note_change, tidy
+%endmacro
+
+; The snippets are encoded alike in 32- and 64-bit code, but LDS and LES are not in the latter.
+%macro all_loads 0
+        load    {where, "mov ds"}, mov_ds, data, value_load
+        load    {where, "mov es"}, mov_es, data, value_load
+        load    {where, "mov fs"}, mov_fs, data, value_load
+        load    {where, "mov gs"}, mov_gs, data, value_load
+        load    {where, "mov ss"}, mov_ss, stack, value_load
+        load    {where, "lfs"}, lfs, data, value_load
+        load    {where, "lgs"}, lgs, data, value_load
+        load    {where, "lss"}, lss, stack, value_load
+        load    {where, "jmp far"}, jmp, far, value_jmp
+        load    {where, "call far"}, call, far, value_call
+        load    {where, "lar"}, lar, lar, value_lar
+        load    {where, "lsl"}, lsl, lsl, value_lsl
+        load    {where, "verr"}, verr, verr, value_ver
+        load    {where, "verw"}, verw, verw, value_ver
+        load    {where, "lldt"}, lldt, lldt, value_lldt
+        load    {where, "ltr"}, ltr, ltr, value_ltr
+%endmacro
+%macro pointer_loads 0
+        load    {where, "lds"}, lds, data, value_load
+        load    {where, "les"}, les, data, value_load
+%endmacro
+%macro long_jumps 0
+        mov     dword [segment_flags], FLAG_G | FLAG_L
+        load    {where, "jmp far to 64-bit code"}, jmp, far, value_jmp
+        load    {where, "call far to 64-bit code"}, call, far, value_call
+        mov     dword [segment_flags], FLAG_G | FLAG_L | FLAG_D
+        load    {where, "jmp far to code with L and D"}, jmp, far_reserved, value_jmp
+        load    {where, "call far to code with L and D"}, call, far_reserved, value_call
+        mov     dword [segment_flags], FLAG_G | FLAG_D
 %endmacro
 
 absolute group_vars
 load_code:      resd 1
 load_value:     resd 1
+segment_flags:     resd 1          ; G, D, L of code and data
 section .text
         bits    32
 
@@ -219,9 +293,12 @@ set_row:
         cmp     ah, 0x04
         mov     eax, 0
         je      .down
-        mov     ax, 0xffff              ; limit 0x0ffff in pages; bits 19:16 of LAR stay 0
+        mov     ax, 0xffff              ; limit 0xfffff in pages
+        or      ebx, 0xf0000
 .down:
-        or      ebx, (FLAG_G | FLAG_D) << 20
+        mov     ecx, [segment_flags]
+        shl     ecx, 20
+        or      ebx, ecx
 .store:
         mov     [GDT + (TRY_SEL & ~7)], eax
         mov     [GDT + (TRY_SEL & ~7) + 4], ebx
@@ -285,12 +362,19 @@ value_far:                              ; RPL of CS is CPL; ECX - ESP at the tar
 .store:
         mov     [want_done], eax
         ret
-value_lar:                              ; access byte and flags; ZF
+; Access byte, limit 19:16 and flags; ZF. Intel calls bits 19:16 undefined; AMD masks the descriptor
+; with 00ffff00 (APM vol. 3, "LAR"), and so does the silicon (measured on Zen 3).
+value_lar:
         movzx   eax, byte [group_access]
         shl     eax, 8
         test    ah, ACC_S
         jz      .system
         or      eax, (FLAG_G | FLAG_D) << 20
+        mov     bl, [group_access]
+        and     bl, 0x0c
+        cmp     bl, 0x04
+        je      .system
+        or      eax, 0xf0000
 .system:
         inc     eax
         mov     [want_done], eax
@@ -328,25 +412,26 @@ value_ltr:                              ; now busy
 main:
         enter_protected
         call    make_matrix
-        load    "mov ds", mov_ds, data, value_load
-        load    "mov es", mov_es, data, value_load
-        load    "mov fs", mov_fs, data, value_load
-        load    "mov gs", mov_gs, data, value_load
-        load    "mov ss", mov_ss, stack, value_load
-        load    "lds", lds, data, value_load
-        load    "les", les, data, value_load
-        load    "lfs", lfs, data, value_load
-        load    "lgs", lgs, data, value_load
-        load    "lss", lss, stack, value_load
-        load    "jmp far", jmp, far, value_jmp
-        load    "call far", call, far, value_call
-        load    "lar", lar, lar, value_lar
-        load    "lsl", lsl, lsl, value_lsl
-        load    "verr", verr, verr, value_ver
-        load    "verw", verw, verw, value_ver
-        load    "lldt", lldt, lldt, value_lldt
-        load    "ltr", ltr, ltr, value_ltr
+        mov     dword [segment_flags], FLAG_G | FLAG_D
+%ifndef LONG_MODE
+  %define where ""
+        all_loads
+        pointer_loads
+%else
+        enter_matrix_long
+  %define where "compatibility mode: "
+        all_loads
+        pointer_loads
+        long_jumps
+        mov     dword [try_codes], ring_code64
+  %define where "64-bit mode: "
+        all_loads
+        long_jumps
+%endif
         finish
+%ifdef LONG_MODE
+        outcomes far_reserved
+%endif
 
         outcomes data
         outcomes stack

@@ -9,140 +9,13 @@
 %include "rom.inc"
 %include "protected.inc"
 %include "matrix.inc"
+%include "matrix-rules.inc"
 
 NOT_ACCESSED    equ 0x80 << 16
 WRONG_FRAME     equ 0x40 << 16
 TRY_VECTOR      equ 0x40
 FRAME           equ 0x7400              ; what RETF and IRET pop
 OUTER_STACK     equ 0x7700
-
-; --- rules -------------------------------------------------------------------------------------
-
-; The code segment that a call gate names for CALL, or an interrupt gate (SDM vol. 2, "CALL" and
-; "INT n", the pseudo-code; vol. 3A §5.8.4, "Accessing a Code Segment Through a Call Gate", table
-; 5-2; §6.12.1.2). WANT_DONE: the same level. WANT_ALSO: an inner one.
-%macro rule_target 0
-  %if is_system || !is_code || dpl > cpl
-        db WANT_GP
-  %elif !present
-        db WANT_NP
-  %elif conforming || dpl == cpl
-        db WANT_DONE
-  %else
-        db WANT_ALSO
-  %endif
-%endmacro
-
-; The same for JMP, which does not change the level.
-%macro rule_jmp_target 0
-  %if is_system || !is_code || dpl > cpl
-        db WANT_GP
-  %elif !conforming && dpl != cpl
-        db WANT_GP
-  %elif !present
-        db WANT_NP
-  %else
-        db WANT_DONE
-  %endif
-%endmacro
-
-; An entry of the IDT for INT n (SDM vol. 2, "INT n"). The code is that of DPL 0, which as a task
-; gate's target is no TSS: #GP(its selector).
-%macro rule_idt 0
-  %if !is_system || (type != 5 && type != 6 && type != 7 && type != 14 && type != 15)
-        db WANT_GP_IDT
-  %elif dpl < cpl
-        db WANT_GP_IDT
-  %else
-        idt_entry
-  %endif
-%endmacro
-; The same for an exception: DPL is not looked at.
-%macro rule_idt_exception 0
-  %if !is_system || (type != 5 && type != 6 && type != 7 && type != 14 && type != 15)
-        db WANT_GP_IDT
-  %else
-        idt_entry
-  %endif
-%endmacro
-%macro idt_entry 0
-  %if !present
-        db WANT_NP_IDT
-  %elif type == 5
-        db WANT_GP
-  %elif cpl == 0
-        db WANT_DONE
-  %else
-        db WANT_ALSO
-  %endif
-%endmacro
-
-; The code segment of RETF and IRET, `rpl` in its selector (SDM vol. 2, "RET" and "IRET", the
-; pseudo-code; vol. 3A §5.8.6, "Returning from a Called Procedure").
-%macro rule_return 0
-  %if is_system || !is_code || rpl < cpl
-        db WANT_GP
-  %elif conforming && dpl > rpl
-        db WANT_GP
-  %elif !conforming && dpl != rpl
-        db WANT_GP
-  %elif !present
-        db WANT_NP
-  %else
-        db WANT_DONE
-  %endif
-%endmacro
-
-; The stack segment of a return to level `rpl`; its own RPL is the same.
-%macro rule_outer_stack 0
-  %if rpl <= cpl
-        db WANT_SKIP
-  %elif is_system || !writable || dpl != rpl
-        db WANT_GP
-  %elif !present
-        db WANT_SS
-  %else
-        db WANT_DONE
-  %endif
-%endmacro
-; The stack segment of a return to level 3, with `rpl` in its own selector.
-%macro rule_outer_rpl 0
-  %if cpl == 3
-        db WANT_SKIP
-  %elif rpl != 3 || is_system || !writable || dpl != 3
-        db WANT_GP
-  %elif !present
-        db WANT_SS
-  %else
-        db WANT_DONE
-  %endif
-%endmacro
-
-; The stack segment that the TSS names for level 1, `rpl` in its selector, met by a CALL or INT from
-; CPL 2 and 3 (SDM vol. 2, "CALL", MORE-PRIVILEGE; "INT n", INTRA-PRIVILEGE-LEVEL-INTERRUPT).
-%macro rule_inner_stack 0
-  %if cpl < 2
-        db WANT_SKIP
-  %elif rpl != 1 || is_system || !writable || dpl != 1
-        db WANT_TS
-  %elif !present
-        db WANT_SS
-  %else
-        db WANT_ALSO
-  %endif
-%endmacro
-
-; What becomes of DS, ES, FS and GS on a return to level `rpl` (SDM vol. 2, "RET": RETURN-OUTER-
-; PRIVILEGE-LEVEL). WANT_ALSO: a null selector. Only what CPL 0 can load is tried.
-%macro rule_stays 0
-  %if cpl != 0 || rpl == 0 || is_system || !readable || !present
-        db WANT_SKIP
-  %elif !conforming && dpl < rpl
-        db WANT_ALSO
-  %else
-        db WANT_DONE
-  %endif
-%endmacro
 
 ; --- the code tried ----------------------------------------------------------------------------
 
@@ -208,7 +81,7 @@ section .text
   %if (%8) & 8
         mov     dword [slot], 4
   %endif
-        group   %1, %2, 1, %3, weigh_gate, tidy_gate
+        group   {%1}, %2, 1, %3, weigh_gate, tidy_gate
 %endmacro
 
 ; The descriptor of a code segment over the ROM, so that 16-bit gates reach it. EAX: access byte;

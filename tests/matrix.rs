@@ -121,7 +121,7 @@ fn under_bochs(rom: &Rom, folder: &Path) -> String {
         "romimage: file={}\nvgaromimage: file={}\nlog: {}\n\
          cpu: model={cpu}, count=1, ips=50000000, reset_on_triple_fault=0\n\
          memory: guest=32, host=32\nport_e9_hack: enabled=1\ndisplay_library: term\n\
-         panic: action=fatal\nclock: sync=none\n",
+         panic: action=fatal\nerror: action=ignore\ninfo: action=ignore\nclock: sync=none\n",
         rom.image.display(),
         vga.display(),
         log.display()
