@@ -6,15 +6,16 @@ use crate::exception::{Exception, Fault};
 use crate::flags::{Cc, Flags};
 use crate::float::x87_operand::Format;
 use crate::float::x87_stack::Pops;
-use crate::float::{Control, X87};
+use crate::float::{Control, SimdException, X87};
 use crate::meaning;
 use crate::paging::Access;
 use crate::state::Seg;
 use crate::target::{
-    Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step,
+    Alignment, Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare,
+    X87Step,
 };
 use crate::vcpu::Mode;
-use crate::vector::Xmm;
+use crate::vector::{Xmm, Ymm};
 use crate::{Bus, Vcpu, values};
 use cutaway_isa::{Code, Cr0, Cr4, Instruction, OpKind, Register, Rflags, Width};
 
@@ -106,6 +107,12 @@ pub(crate) fn address_width(i: &Instruction) -> Width {
     }
 }
 
+/// VEX.L of an instruction: whether a vector operand has 256 bits.
+pub(crate) fn is_256(i: &Instruction) -> bool {
+    i.memory_size().size() == 32
+        || (0..i.op_count()).any(|n| i.op_kind(n) == OpKind::Register && i.op_register(n).is_ymm())
+}
+
 impl Exec<'_> {
     /// The immediate operand, sign-extended from its encoded size to 64 bits.
     fn immediate(&self, n: u32) -> Option<u64> {
@@ -176,7 +183,7 @@ impl Exec<'_> {
         } else if register.is_mm() {
             VectorPlace::Mmx(register as usize - Register::MM0 as usize)
         } else {
-            VectorPlace::Xmm((register as usize - Register::XMM0 as usize) & 15)
+            VectorPlace::Xmm(register.number() & 15) // or a YMM register
         }
     }
 
@@ -184,6 +191,30 @@ impl Exec<'_> {
     pub(crate) fn operand_linear(&mut self, size: u64, access: Access) -> Result<u64, Fault> {
         let (seg, offset) = (self.segment(), self.offset());
         self.cpu.linear(seg, offset, size, access)
+    }
+
+    /// The linear address of a memory operand of 16 or 32 bytes, as VEX.L says.
+    fn wide_linear(&mut self, alignment: Alignment, access: Access) -> Result<u64, Fault> {
+        let size = if is_256(self.instruction) { 32 } else { 16 };
+        let linear = self.operand_linear(size, access)?;
+        if alignment == Alignment::Natural && linear % size != 0 {
+            return Err(Exception::GP0.into());
+        }
+        Ok(linear)
+    }
+
+    /// A floating-point operation on two 128-bit lanes. Their exceptions are one set: an unmasked
+    /// one of the operands in either lane hides those of results in both.
+    fn two_lanes(
+        &mut self,
+        op: impl Fn(usize, Control<'_>) -> Result<Xmm, SimdException>,
+    ) -> Result<Ymm, Fault> {
+        let mut lanes = self.cpu.mxcsr.collecting();
+        let results = [0, 1].map(|lane| op(lane, Control::Full(&mut lanes)));
+        self.cpu.mxcsr.raise(lanes.raised()).map_err(|_| self.simd_fault())?;
+        // what is unmasked here was unmasked there
+        let [low, high] = results.map(|lane| lane.map_err(|_| self.simd_fault()));
+        Ok(Ymm([low?, high?]))
     }
 
     /// Reads 16 bytes at a linear address; no fault comes between the halves.
@@ -214,6 +245,7 @@ enum VectorPlace {
 impl Target for Exec<'_> {
     type Value = u64;
     type Vector = Xmm;
+    type Wide = Ymm;
     type Cond = bool;
     type Status = Rflags;
     type Fault = Fault;
@@ -496,6 +528,87 @@ impl Target for Exec<'_> {
     }
     fn set_flags_from(&mut self, a: &Xmm) {
         self.cpu.lazy.set_rflags(values::compare_flags(self.cpu.lazy.known, a.low()));
+    }
+
+    fn is_256(&self) -> bool {
+        is_256(self.instruction)
+    }
+    fn read_wide(&mut self, n: u32, alignment: Alignment) -> Result<Ymm, Fault> {
+        if let VectorPlace::Xmm(n) = self.vector_place(n) {
+            return Ok(Ymm([self.cpu.xmm[n], self.cpu.ymm_high[n]]));
+        }
+        let is_256 = self.is_256();
+        let linear = self.wide_linear(alignment, Access::Read)?;
+        let low = self.read_xmm(linear)?;
+        if !is_256 {
+            return Ok(Ymm::from_low(low));
+        }
+        let upper = self.cpu.wrap(linear.wrapping_add(16));
+        Ok(Ymm([low, self.read_xmm(upper)?]))
+    }
+    fn write_wide(&mut self, n: u32, alignment: Alignment, value: Ymm) -> Step<Self> {
+        let is_256 = self.is_256();
+        if let VectorPlace::Xmm(n) = self.vector_place(n) {
+            self.cpu.xmm[n] = value.low();
+            self.cpu.ymm_high[n] = if is_256 { value.high() } else { Xmm::ZERO };
+            return Ok(());
+        }
+        let linear = self.wide_linear(alignment, Access::Write)?;
+        if !is_256 {
+            return self.write_xmm(linear, value.low());
+        }
+        let user = self.cpu.is_user();
+        self.cpu.probe_linear(self.bus, linear, 32, Access::Write, user)?;
+        let upper = self.cpu.wrap(linear.wrapping_add(16));
+        self.write_xmm(linear, value.low())?;
+        self.write_xmm(upper, value.high())
+    }
+    fn low_lane(&mut self, a: &Ymm) -> Xmm {
+        a.low()
+    }
+    fn high_lane(&mut self, a: &Ymm) -> Xmm {
+        a.high()
+    }
+    fn join_lanes(&mut self, low: &Xmm, high: &Xmm) -> Ymm {
+        Ymm([*low, *high])
+    }
+    fn widen(&mut self, a: &Xmm) -> Ymm {
+        Ymm::from_low(*a)
+    }
+    fn lanes(&mut self, _: &'static str, op: fn(Xmm, Xmm) -> Xmm, a: &Ymm, b: &Ymm) -> Ymm {
+        Ymm([op(a.low(), b.low()), op(a.high(), b.high())])
+    }
+    fn lanes_imm(&mut self, _: &'static str, op: fn(Xmm, Xmm, u8) -> Xmm, a: &Ymm, b: &Ymm) -> Ymm {
+        let imm = self.instruction.immediate8();
+        Ymm([op(a.low(), b.low(), imm), op(a.high(), b.high(), imm)])
+    }
+    fn across(&mut self, _: &'static str, op: fn(Ymm, Ymm, u8) -> Ymm, a: &Ymm, b: &Ymm) -> Ymm {
+        op(*a, *b, self.instruction.immediate8())
+    }
+    fn float_lanes(
+        &mut self,
+        name: &'static str,
+        op: FloatRule,
+        a: &Ymm,
+        b: &Ymm,
+    ) -> Result<Ymm, Fault> {
+        if !self.is_256() {
+            return Ok(Ymm::from_low(self.float(name, op, &a.low(), &b.low())?));
+        }
+        self.two_lanes(|lane, control| op(a.0[lane], b.0[lane], control))
+    }
+    fn float_lanes_imm(
+        &mut self,
+        name: &'static str,
+        op: FloatImmRule,
+        a: &Ymm,
+        b: &Ymm,
+    ) -> Result<Ymm, Fault> {
+        if !self.is_256() {
+            return Ok(Ymm::from_low(self.float_imm(name, op, &a.low(), &b.low())?));
+        }
+        let imm = self.instruction.immediate8();
+        self.two_lanes(|lane, control| op(a.0[lane], b.0[lane], imm, control))
     }
 
     fn x87_available(&mut self) -> Step<Self> {

@@ -17,12 +17,13 @@ use crate::float::x87_stack::Pops;
 use crate::float::{Control, X87};
 use crate::state::{Seg, gpr};
 use crate::target::{
-    Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step,
+    Alignment, Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare,
+    X87Step,
 };
 use crate::tlb::Bank;
 use crate::values;
 use crate::vcpu::{Mode, RIP};
-use crate::vector::Xmm;
+use crate::vector::{Xmm, Ymm};
 use cutaway_isa::{Rflags, Width};
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -40,7 +41,7 @@ pub(crate) struct Op {
     pub(crate) imm: u64,
     /// Displacement; for the last operation of a block the number of its links.
     pub(crate) disp: i32,
-    /// Register of operand 0: slot, with bit 7 for AH to BH; or XMM number.
+    /// Register of operand 0: slot, with bit 7 for AH to BH; or XMM or YMM number.
     pub(crate) a: u8,
     /// Register of operand 1, likewise.
     pub(crate) b: u8,
@@ -56,6 +57,8 @@ pub(crate) struct Op {
     pub(crate) len: u8,
     /// Address width as `Width as u8`.
     pub(crate) address: u8,
+    /// Register of operand 2, likewise.
+    pub(crate) c: u8,
 }
 
 /// From the end of a block to another block.
@@ -185,6 +188,10 @@ pub(crate) fn gone(cpu: &mut Vcpu, _: *const Op) -> *const Op {
 /// Where an operand is.
 pub(crate) trait Place: 'static {
     const MEMORY: bool = false;
+    /// As the second place of a target: the number of the operand it is.
+    const OPERAND: u32 = 1;
+    /// The instruction's vectors have 256 bits.
+    const IS_256: bool = false;
     /// The value of a register or immediate; `register` is the operand's field.
     fn value(_: &Vcpu, _: &Op, _register: u8, _: Width) -> u64 {
         0
@@ -211,6 +218,23 @@ pub(crate) struct Based64;
 pub(crate) struct Flat32;
 /// Memory, 16- or 32-bit address in any segment.
 pub(crate) struct Segmented;
+
+/// The place of operand `OPERAND` of a VEX instruction with vectors of 128 or 256 bits.
+pub(crate) struct Vex<P, const OPERAND: u32, const IS_256: bool>(PhantomData<P>);
+
+impl<P: Place, const OPERAND: u32, const IS_256: bool> Place for Vex<P, OPERAND, IS_256> {
+    const MEMORY: bool = P::MEMORY;
+    const OPERAND: u32 = OPERAND;
+    const IS_256: bool = IS_256;
+    #[inline(always)]
+    fn value(cpu: &Vcpu, op: &Op, register: u8, w: Width) -> u64 {
+        P::value(cpu, op, register, w)
+    }
+    #[inline(always)]
+    fn linear(cpu: &Vcpu, op: &Op, size: u64, write: bool) -> Result<u64, Miss> {
+        P::linear(cpu, op, size, write)
+    }
+}
 
 impl Place for Nothing {}
 impl Place for Reg {
@@ -325,7 +349,8 @@ impl Model for Windowed {
 /// Not (yet) the place of a modified operand.
 const NOWHERE: usize = usize::MAX;
 
-/// The fast path as a target. `A` and `B` are the places of operands 0 and 1; without `FLAGS` the
+/// The fast path as a target. `A` and `B` are the places of operands 0 and 1 (or, for VEX
+/// instructions with three, 2; then operand 1 is a register); without `FLAGS` the
 /// status flags stay as they are, for instructions whose flags nobody can see.
 pub(crate) struct Fast<'a, A, B, M, const FLAGS: bool> {
     cpu: &'a mut Vcpu,
@@ -410,10 +435,16 @@ impl<A: Place, B: Place, M: Model, const FLAGS: bool> Fast<'_, A, B, M, FLAGS> {
 
     #[inline(always)]
     fn in_memory(n: u32) -> bool {
+        if n == 0 { A::MEMORY } else { n == B::OPERAND && B::MEMORY }
+    }
+
+    /// The register field of an operand.
+    #[inline(always)]
+    fn register(&self, n: u32) -> u8 {
         match n {
-            0 => A::MEMORY,
-            1 => B::MEMORY,
-            _ => false,
+            0 => self.op.a,
+            1 => self.op.b,
+            _ => self.op.c,
         }
     }
 
@@ -436,6 +467,7 @@ impl<A: Place, B: Place, M: Model, const FLAGS: bool> Fast<'_, A, B, M, FLAGS> {
 impl<A: Place, B: Place, M: Model, const FLAGS: bool> Target for Fast<'_, A, B, M, FLAGS> {
     type Value = u64;
     type Vector = Xmm;
+    type Wide = Ymm;
     type Cond = bool;
     type Status = Rflags;
     type Fault = Miss;
@@ -485,10 +517,15 @@ impl<A: Place, B: Place, M: Model, const FLAGS: bool> Target for Fast<'_, A, B, 
             let at = self.readable(linear, w.bytes())?;
             return Ok(self.cpu.load_scalar(at, w));
         }
-        Ok(match n {
-            0 => A::value(self.cpu, self.op, self.op.a, w),
-            1 => B::value(self.cpu, self.op, self.op.b, w),
-            _ => self.op.imm & w.mask(),
+        let register = self.register(n);
+        Ok(if n == 0 {
+            A::value(self.cpu, self.op, register, w)
+        } else if n == B::OPERAND {
+            B::value(self.cpu, self.op, register, w)
+        } else if n == 1 {
+            Reg::value(self.cpu, self.op, register, w)
+        } else {
+            self.op.imm & w.mask()
         })
     }
     #[inline(always)]
@@ -510,7 +547,7 @@ impl<A: Place, B: Place, M: Model, const FLAGS: bool> Target for Fast<'_, A, B, 
             self.cpu.store_scalar(self.modified, w, value);
             return Ok(());
         }
-        let register = if n == 0 { self.op.a } else { self.op.b };
+        let register = self.register(n);
         let shift = if w == Width::Byte { u32::from(register >> 4 & 8) } else { 0 };
         let slot = if w == Width::Byte { register & 31 } else { register };
         self.cpu.put_gpr(usize::from(slot), shift, w, value);
@@ -670,8 +707,7 @@ impl<A: Place, B: Place, M: Model, const FLAGS: bool> Target for Fast<'_, A, B, 
     #[inline(always)]
     fn read_vector(&mut self, n: u32, size: VectorSize) -> Result<Xmm, Miss> {
         if !Self::in_memory(n) {
-            let register = if n == 0 { self.op.a } else { self.op.b };
-            return Ok(self.cpu.xmm[usize::from(register & 15)]);
+            return Ok(self.cpu.xmm[usize::from(self.register(n) & 15)]);
         }
         let w = match size {
             VectorSize::Word => Width::Word,
@@ -691,8 +727,7 @@ impl<A: Place, B: Place, M: Model, const FLAGS: bool> Target for Fast<'_, A, B, 
     #[inline(always)]
     fn write_vector(&mut self, n: u32, size: VectorSize, value: Xmm) -> Result<(), Miss> {
         if !Self::in_memory(n) {
-            let register = if n == 0 { self.op.a } else { self.op.b };
-            let slot = &mut self.cpu.xmm[usize::from(register & 15)];
+            let slot = &mut self.cpu.xmm[usize::from(self.register(n) & 15)];
             values::merge_vector(slot, size, value);
             return Ok(());
         }
@@ -763,6 +798,103 @@ impl<A: Place, B: Place, M: Model, const FLAGS: bool> Target for Fast<'_, A, B, 
     #[inline(always)]
     fn set_flags_from(&mut self, a: &Xmm) {
         self.cpu.lazy.set_rflags(values::compare_flags(self.cpu.lazy.known, a.low()));
+    }
+
+    #[inline(always)]
+    fn is_256(&self) -> bool {
+        B::IS_256
+    }
+    #[inline(always)]
+    fn read_wide(&mut self, n: u32, alignment: Alignment) -> Result<Ymm, Miss> {
+        if !Self::in_memory(n) {
+            let register = usize::from(self.register(n) & 15);
+            return Ok(Ymm([self.cpu.xmm[register], self.cpu.ymm_high[register]]));
+        }
+        let size = if B::IS_256 { 32 } else { 16 };
+        let linear = self.linear(n, size, false)?;
+        if alignment == Alignment::Natural && linear & (size - 1) != 0 {
+            return Err(Miss);
+        }
+        let at = self.readable(linear, size)?;
+        let low = Xmm(self.cpu.ram.load::<[u8; 16]>(at));
+        let high = if B::IS_256 { Xmm(self.cpu.ram.load::<[u8; 16]>(at + 16)) } else { Xmm::ZERO };
+        Ok(Ymm([low, high]))
+    }
+    #[inline(always)]
+    fn write_wide(&mut self, n: u32, alignment: Alignment, value: Ymm) -> Step<Self> {
+        if !Self::in_memory(n) {
+            let register = usize::from(self.register(n) & 15);
+            self.cpu.xmm[register] = value.low();
+            self.cpu.ymm_high[register] = if B::IS_256 { value.high() } else { Xmm::ZERO };
+            return Ok(());
+        }
+        let size = if B::IS_256 { 32 } else { 16 };
+        let linear = self.linear(n, size, true)?;
+        if alignment == Alignment::Natural && linear & (size - 1) != 0 {
+            return Err(Miss);
+        }
+        let at = self.writable(linear, size)?;
+        self.cpu.ram.store::<[u8; 16]>(at, value.low().0);
+        if B::IS_256 {
+            self.cpu.ram.store::<[u8; 16]>(at + 16, value.high().0);
+        }
+        Ok(())
+    }
+    #[inline(always)]
+    fn low_lane(&mut self, a: &Ymm) -> Xmm {
+        a.low()
+    }
+    #[inline(always)]
+    fn high_lane(&mut self, a: &Ymm) -> Xmm {
+        a.high()
+    }
+    #[inline(always)]
+    fn join_lanes(&mut self, low: &Xmm, high: &Xmm) -> Ymm {
+        Ymm([*low, *high])
+    }
+    #[inline(always)]
+    fn widen(&mut self, a: &Xmm) -> Ymm {
+        Ymm::from_low(*a)
+    }
+    #[inline(always)]
+    fn lanes(&mut self, _: &'static str, op: fn(Xmm, Xmm) -> Xmm, a: &Ymm, b: &Ymm) -> Ymm {
+        let high = if B::IS_256 { op(a.high(), b.high()) } else { Xmm::ZERO };
+        Ymm([op(a.low(), b.low()), high])
+    }
+    #[inline(always)]
+    fn lanes_imm(&mut self, _: &'static str, op: fn(Xmm, Xmm, u8) -> Xmm, a: &Ymm, b: &Ymm) -> Ymm {
+        let imm = self.op.imm as u8;
+        let high = if B::IS_256 { op(a.high(), b.high(), imm) } else { Xmm::ZERO };
+        Ymm([op(a.low(), b.low(), imm), high])
+    }
+    #[inline(always)]
+    fn across(&mut self, _: &'static str, op: fn(Ymm, Ymm, u8) -> Ymm, a: &Ymm, b: &Ymm) -> Ymm {
+        op(*a, *b, self.op.imm as u8)
+    }
+    #[inline(always)]
+    fn float_lanes(
+        &mut self,
+        name: &'static str,
+        op: FloatRule,
+        a: &Ymm,
+        b: &Ymm,
+    ) -> Result<Ymm, Miss> {
+        let low = self.float(name, op, &a.low(), &b.low())?;
+        let high = if B::IS_256 { self.float(name, op, &a.high(), &b.high())? } else { Xmm::ZERO };
+        Ok(Ymm([low, high]))
+    }
+    #[inline(always)]
+    fn float_lanes_imm(
+        &mut self,
+        name: &'static str,
+        op: FloatImmRule,
+        a: &Ymm,
+        b: &Ymm,
+    ) -> Result<Ymm, Miss> {
+        let low = self.float_imm(name, op, &a.low(), &b.low())?;
+        let high =
+            if B::IS_256 { self.float_imm(name, op, &a.high(), &b.high())? } else { Xmm::ZERO };
+        Ok(Ymm([low, high]))
     }
 
     #[inline(always)]

@@ -16,6 +16,7 @@ mod exec;
 mod exit;
 mod far;
 mod fast;
+mod features;
 mod flags;
 pub mod float;
 mod interrupt;

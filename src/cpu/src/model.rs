@@ -1,11 +1,13 @@
-//! CPU models: what CPUID says, and which registers and instructions go with it.
+//! CPU models: what CPUID says, and which registers go with it. Their features are in
+//! `features.rs`.
 //!
 //! Source: Intel SDM vol. 2, "CPUID"; AMD APM vol. 3 appendix E. The 64-bit models follow the
 //! x86-64 psABI's microarchitecture levels. The vendor is AMD's, as the reference silicon is; the
 //! local APIC, and so bit 9 of CPUID.1:EDX, is not there yet.
 
 use crate::Vcpu;
-use cutaway_isa::{CpuidFeature, Cr0, Cr4, Efer, Instruction};
+use crate::features::Leaf;
+use cutaway_isa::{CpuidFeature, Cr0, Cr4, Efer, Xcr0};
 
 /// A CPU that a machine can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,12 +20,22 @@ pub enum CpuModel {
     X86_64V1,
     /// With CMPXCHG16B, POPCNT, SSE3 to SSE4.2.
     X86_64V2,
+    /// With 256-bit registers and what the psABI's third level asks for.
+    X86_64V3,
+    /// With everything there is.
+    Max,
 }
 
-use CpuModel::{I486, Pentium3, X86_64V1, X86_64V2};
+use CpuModel::{I486, Max, Pentium3, X86_64V1, X86_64V2, X86_64V3};
 
-const MODELS: [(CpuModel, &str); 4] =
-    [(I486, "486"), (Pentium3, "pentium3"), (X86_64V1, "x86-64-v1"), (X86_64V2, "x86-64-v2")];
+const MODELS: [(CpuModel, &str); 6] = [
+    (I486, "486"),
+    (Pentium3, "pentium3"),
+    (X86_64V1, "x86-64-v1"),
+    (X86_64V2, "x86-64-v2"),
+    (X86_64V3, "x86-64-v3"),
+    (Max, "max"),
+];
 
 impl CpuModel {
     /// The model of a name as `--cpu` takes it.
@@ -49,9 +61,12 @@ impl CpuModel {
         match self {
             I486 => 0x480,
             Pentium3 => 0x683,
-            // Family 0fh, the first with long mode; family 12h, which no erratum in Linux names.
+            // Family 0fh, the first with long mode; family 12h, which no erratum in Linux names,
+            // nor any speculative execution vulnerability.
             X86_64V1 => 0x0002_0fc2,
             X86_64V2 => 0x0030_0f10,
+            X86_64V3 => 0x0030_0f20,
+            Max => 0x0030_0f30,
         }
     }
 
@@ -73,66 +88,19 @@ impl CpuModel {
         self >= Pentium3
     }
     pub(crate) fn has_lzcnt(self) -> bool {
-        false
+        self.has_feature(CpuidFeature::LZCNT)
     }
     pub(crate) fn has_bmi1(self) -> bool {
-        false
+        self.has_feature(CpuidFeature::BMI1)
     }
     /// Whether XSAVE and XCR0 are there.
     pub(crate) fn has_xsave(self) -> bool {
-        self >= X86_64V2
+        self.has_feature(CpuidFeature::XSAVE)
     }
-
-    /// Whether an instruction exists on this CPU, by the CPUID features that it needs.
-    pub(crate) fn has_instruction(self, instruction: &Instruction) -> bool {
-        instruction.cpuid_features().iter().all(|&feature| self.has_feature(feature))
-    }
-
-    fn has_feature(self, feature: CpuidFeature) -> bool {
-        use CpuidFeature as F;
-        let since = match feature {
-            F::INTEL8086
-            | F::INTEL8086_ONLY
-            | F::INTEL186
-            | F::INTEL286
-            | F::INTEL386
-            | F::INTEL486
-            | F::FPU
-            | F::FPU287
-            | F::FPU387
-            | F::CPUID
-            | F::X64
-            | F::SMM => I486,
-            F::TSC
-            | F::MSR
-            | F::CX8
-            | F::CMOV
-            | F::SEP
-            | F::MMX
-            | F::FXSR
-            | F::SSE
-            | F::MULTIBYTENOP
-            | F::RDPMC
-            | F::FPU387SL_ONLY
-            | F::PAUSE => Pentium3,
-            F::SSE2 | F::CLFSH | F::SYSCALL => X86_64V1,
-            F::SSE3
-            | F::SSSE3
-            | F::SSE4_1
-            | F::SSE4_2
-            | F::POPCNT
-            | F::MOVBE
-            | F::CMPXCHG16B
-            | F::RDTSCP
-            | F::XSAVE
-            | F::PREFETCHW => X86_64V2,
-            // F3 0F BC and BD run as BSF and BSR where TZCNT and LZCNT are not there.
-            F::BMI1 | F::LZCNT => I486,
-            // Hint space: NOP.
-            F::CET_IBT | F::CET_SS => Pentium3,
-            _ => return false,
-        };
-        self >= since
+    /// The bits that XCR0 can have: the state components that XSAVE knows.
+    pub(crate) fn xcr0_bits(self) -> Xcr0 {
+        let ymm = if self >= X86_64V3 { Xcr0::AVX } else { Xcr0::empty() };
+        Xcr0::X87 | Xcr0::SSE | ymm
     }
 
     pub(crate) fn cr0_bits(self) -> u64 {
@@ -147,6 +115,9 @@ impl CpuModel {
         }
         if self.has_xsave() {
             bits |= Cr4::OSXSAVE;
+        }
+        if self.has_feature(CpuidFeature::FSGSBASE) {
+            bits |= Cr4::FSGSBASE;
         }
         bits.bits()
     }
@@ -165,44 +136,6 @@ impl CpuModel {
     fn brand(self) -> String {
         format!("Cutaway {} virtual CPU", self.name())
     }
-
-    /// CPUID.1:EDX.
-    fn features_edx(self) -> u32 {
-        const FPU: u32 = 1 << 0;
-        const VME_DE_PSE_TSC_MSR_PAE_MCE_CX8: u32 = 0x1fe;
-        const SEP: u32 = 1 << 11;
-        const MTRR_PGE_MCA_CMOV_PAT_PSE36: u32 = 0x3f << 12;
-        const CLFSH: u32 = 1 << 19;
-        const MMX_FXSR_SSE: u32 = 7 << 23;
-        const SSE2: u32 = 1 << 26;
-        match self {
-            I486 => FPU,
-            Pentium3 => {
-                FPU | VME_DE_PSE_TSC_MSR_PAE_MCE_CX8
-                    | SEP
-                    | MTRR_PGE_MCA_CMOV_PAT_PSE36
-                    | MMX_FXSR_SSE
-            }
-            X86_64V1 | X86_64V2 => Pentium3.features_edx() | CLFSH | SSE2,
-        }
-    }
-
-    /// CPUID.1:ECX.
-    fn features_ecx(self) -> u32 {
-        const SSE3: u32 = 1 << 0;
-        const SSSE3: u32 = 1 << 9;
-        const CX16: u32 = 1 << 13;
-        const SSE41_SSE42: u32 = 3 << 19;
-        const MOVBE: u32 = 1 << 22;
-        const POPCNT: u32 = 1 << 23;
-        const XSAVE: u32 = 1 << 26;
-        const HYPERVISOR: u32 = 1 << 31;
-        match self {
-            I486 | Pentium3 => 0,
-            X86_64V1 => HYPERVISOR,
-            X86_64V2 => SSE3 | SSSE3 | CX16 | SSE41_SSE42 | MOVBE | POPCNT | XSAVE | HYPERVISOR,
-        }
-    }
 }
 
 impl Vcpu {
@@ -214,7 +147,7 @@ impl Vcpu {
             I486 => (1, 0),
             Pentium3 => (2, 0x8000_0004),
             X86_64V1 => (1, 0x8000_0008),
-            X86_64V2 => (0xd, 0x8000_0008),
+            X86_64V2 | X86_64V3 | Max => (0xd, 0x8000_0008),
         };
         let is_basic = leaf <= highest;
         let is_extended = leaf >= 0x8000_0000 && leaf <= extended;
@@ -228,29 +161,25 @@ impl Vcpu {
             }
             1 => {
                 let osxsave = u32::from(self.system.cr4 & Cr4::OSXSAVE.bits() != 0) << 27;
-                let ecx = model.features_ecx() | osxsave;
+                let ecx = model.feature_bits(Leaf::Ecx1) | osxsave;
                 // CLFLUSH line of 8 quadwords, one logical processor.
-                [model.signature(), 0x0001_0800, ecx, model.features_edx()]
+                [model.signature(), 0x0001_0800, ecx, model.feature_bits(Leaf::Edx1)]
             }
             // No cache or TLB descriptors to tell of.
             2 => [1, 0, 0, 0],
+            7 if subleaf == 0 => {
+                [0, model.feature_bits(Leaf::Ebx7), model.feature_bits(Leaf::Ecx7), 0]
+            }
             0xd => self.xsave_leaf(subleaf),
             0x8000_0000 => {
                 let [b, c, d] = model.vendor();
                 [extended, b, c, d]
             }
             0x8000_0001 if model.has_long_mode() => {
-                const SYSCALL: u32 = 1 << 11;
-                const NX: u32 = 1 << 20;
-                const PAGE1GB: u32 = 1 << 26;
-                const RDTSCP: u32 = 1 << 27;
-                const LM: u32 = 1 << 29;
-                const LAHF: u32 = 1 << 0;
                 // AMD repeats the bits of leaf 1 that have the same meaning.
-                let common = model.features_edx() & 0x0183_f3ff;
-                let rdtscp = if model.has_rdtscp() { RDTSCP } else { 0 };
-                let lahf = if model >= X86_64V2 { LAHF } else { 0 };
-                [model.signature(), 0, lahf, common | SYSCALL | NX | PAGE1GB | rdtscp | LM]
+                let common = model.feature_bits(Leaf::Edx1) & 0x0183_f3ff;
+                let edx = model.feature_bits(Leaf::EdxX) | common;
+                [model.signature(), 0, model.feature_bits(Leaf::EcxX), edx]
             }
             0x8000_0002..=0x8000_0004 => {
                 let mut text = [0; 48];
@@ -269,10 +198,16 @@ impl Vcpu {
         }
     }
 
-    /// CPUID.0DH: x87 and SSE state in an XSAVE area of 576 bytes.
+    /// CPUID.0DH: the state components and where they lie in an XSAVE area (SDM vol. 1 §13.2,
+    /// "Enumeration of CPU Support for XSAVE").
     fn xsave_leaf(&self, subleaf: u32) -> [u32; 4] {
-        const AREA: u32 = 512 + 64;
-        if subleaf == 0 { [3, AREA, AREA, 0] } else { [0; 4] }
+        let (known, enabled) = (self.model.xcr0_bits(), Xcr0::from_bits_truncate(self.system.xcr0));
+        match subleaf {
+            0 => [known.bits() as u32, enabled.area_bytes(), known.area_bytes(), 0],
+            1 => [self.model.feature_bits(Leaf::EaxD), 0, 0, 0],
+            2 if known.contains(Xcr0::AVX) => [Xcr0::AVX_BYTES, Xcr0::AVX_OFFSET, 0, 0],
+            _ => [0; 4],
+        }
     }
 }
 

@@ -10,9 +10,10 @@ use crate::float::x87_operand::Format;
 use crate::float::x87_stack::Pops;
 use crate::state::Seg;
 use crate::target::{
-    Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare, X87Step,
+    Alignment, Bin, Cmp, FloatImmRule, FloatRule, Flow, Rule, Step, Target, VectorSize, X87Compare,
+    X87Step,
 };
-use crate::vector::Xmm;
+use crate::vector::{Xmm, Ymm};
 use cutaway_isa::{Instruction, OpKind, Register, Width};
 use std::convert::Infallible;
 
@@ -143,6 +144,15 @@ impl Record {
         format!("{}:[{}]", self.segment_text(self.segment()), self.address_text())
     }
 
+    /// How much of memory a vector operand takes.
+    fn length_text(&self, alignment: Alignment) -> String {
+        let bits = if crate::exec::is_256(&self.instruction) { 256 } else { 128 };
+        match alignment {
+            Alignment::Any => format!("{bits} bits"),
+            Alignment::Natural => format!("{bits} bits, aligned"),
+        }
+    }
+
     fn segment_text(&self, seg: Seg) -> String {
         format!("{seg:?}").to_lowercase()
     }
@@ -179,6 +189,7 @@ impl Record {
 impl Target for Record {
     type Value = String;
     type Vector = String;
+    type Wide = String;
     type Cond = String;
     type Status = String;
     type Fault = Infallible;
@@ -459,6 +470,85 @@ impl Target for Record {
     }
     fn set_flags_from(&mut self, a: &String) {
         self.effect(format!("ZF PF CF from {a}; OF := 0; SF := 0; AF := 0"));
+    }
+    fn is_256(&self) -> bool {
+        crate::exec::is_256(&self.instruction)
+    }
+    fn read_wide(&mut self, n: u32, alignment: Alignment) -> Result<String, Infallible> {
+        if self.is_memory(n) {
+            self.may_fault();
+            let text = format!("{} ({})", self.memory_text(), self.length_text(alignment));
+            return Ok(self.temporary(text));
+        }
+        Ok(self.operand(n, Width::Qword))
+    }
+    fn write_wide(&mut self, n: u32, alignment: Alignment, value: String) -> Step<Self> {
+        let place = self.operand(n, Width::Qword);
+        if self.is_memory(n) {
+            let length = self.length_text(alignment);
+            self.effect(format!("{place} ({length}) := {value}"));
+        } else {
+            self.effect(format!("{place} := {value}, zero above"));
+        }
+        Ok(())
+    }
+    fn low_lane(&mut self, a: &String) -> String {
+        self.temporary(format!("low 128 bits of {a}"))
+    }
+    fn high_lane(&mut self, a: &String) -> String {
+        self.temporary(format!("high 128 bits of {a}"))
+    }
+    fn join_lanes(&mut self, low: &String, high: &String) -> String {
+        self.temporary(format!("{high}:{low}"))
+    }
+    fn widen(&mut self, a: &String) -> String {
+        a.clone()
+    }
+    fn lanes(
+        &mut self,
+        name: &'static str,
+        op: fn(Xmm, Xmm) -> Xmm,
+        a: &String,
+        b: &String,
+    ) -> String {
+        self.vector(name, op, a, b)
+    }
+    fn lanes_imm(
+        &mut self,
+        name: &'static str,
+        op: fn(Xmm, Xmm, u8) -> Xmm,
+        a: &String,
+        b: &String,
+    ) -> String {
+        self.vector_imm(name, op, a, b)
+    }
+    fn across(
+        &mut self,
+        name: &'static str,
+        _: fn(Ymm, Ymm, u8) -> Ymm,
+        a: &String,
+        b: &String,
+    ) -> String {
+        let imm = self.instruction.immediate8();
+        self.temporary(format!("{name}({a}, {b}, {imm:#x})"))
+    }
+    fn float_lanes(
+        &mut self,
+        name: &'static str,
+        op: FloatRule,
+        a: &String,
+        b: &String,
+    ) -> Result<String, Infallible> {
+        self.float(name, op, a, b)
+    }
+    fn float_lanes_imm(
+        &mut self,
+        name: &'static str,
+        op: FloatImmRule,
+        a: &String,
+        b: &String,
+    ) -> Result<String, Infallible> {
+        self.float_imm(name, op, a, b)
     }
     fn x87_available(&mut self) -> Step<Self> {
         self.may_fault();

@@ -33,9 +33,12 @@ pub(crate) enum Addressing {
 pub(crate) struct Shape {
     pub(crate) a: Kind,
     pub(crate) b: Kind,
+    pub(crate) c: Kind,
     pub(crate) addressing: Addressing,
     /// The status flags that it sets are overwritten before anybody can see them.
     pub(crate) dead_flags: bool,
+    /// VEX.L: the vectors have 256 bits.
+    pub(crate) is_256: bool,
 }
 
 /// Chooses a handler, where there is one.

@@ -64,6 +64,8 @@ pub struct CpuState {
     pub x87: X87,
     /// XMM0 to XMM15.
     pub xmm: [Xmm; 16],
+    /// Bits 255:128 of YMM0 to YMM15; the lower halves are in `xmm`.
+    pub ymm_high: [Xmm; 16],
     /// MXCSR.
     pub mxcsr: u32,
     /// What hides between instructions: halt, interrupt shadow, NMI blocking.
@@ -192,6 +194,7 @@ impl CpuState {
             system: System::reset(),
             x87: X87::default(),
             xmm: [Xmm::ZERO; 16],
+            ymm_high: [Xmm::ZERO; 16],
             mxcsr: 0x1f80,
             activity: Activity::default(),
             ticks: 0,

@@ -14,7 +14,7 @@ use crate::float::x87_operand::Format;
 use crate::float::x87_stack::Pops;
 use crate::float::{Control, SimdException, X87};
 use crate::state::Seg;
-use crate::vector::Xmm;
+use crate::vector::{Xmm, Ymm};
 use cutaway_isa::{Rflags, Width};
 
 /// A step of a meaning that may fault.
@@ -72,6 +72,15 @@ pub(crate) enum VectorSize {
     XmmAligned,
 }
 
+/// What a vector operand in memory asks of its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alignment {
+    /// Nothing.
+    Any,
+    /// A multiple of its size, or #GP(0).
+    Natural,
+}
+
 /// A floating-point operation on two vectors. It accumulates its exceptions in MXCSR.
 pub(crate) type FloatRule = fn(Xmm, Xmm, Control<'_>) -> Result<Xmm, SimdException>;
 /// A floating-point operation on two vectors and the immediate byte.
@@ -106,6 +115,8 @@ pub(crate) trait Target: Sized {
     type Value: Clone;
     /// 128 bits (an XMM register; MMX in the low half).
     type Vector: Clone;
+    /// 256 bits (a YMM register).
+    type Wide: Clone;
     /// A truth value.
     type Cond: Clone;
     /// All of RFLAGS, as a rule computed it.
@@ -284,6 +295,63 @@ pub(crate) trait Target: Sized {
     /// Replaces ZF PF CF by bits 6, 2 and 0 of a vector's low byte; OF SF AF become 0
     /// (COMISS, PTEST and their kin).
     fn set_flags_from(&mut self, a: &Self::Vector);
+
+    /// VEX.L: whether the instruction's vectors have 256 bits, else 128.
+    fn is_256(&self) -> bool;
+    /// Operand `n` of a VEX instruction: a whole YMM register, or 16 or 32 bytes of memory (by
+    /// [`Self::is_256`]) and zero above.
+    fn read_wide(&mut self, n: u32, alignment: Alignment) -> Result<Self::Wide, Self::Fault>;
+    /// Writes operand `n` of a VEX instruction: 16 or 32 bytes of memory (by [`Self::is_256`]), or
+    /// a whole YMM register, with zero above the 128 bits of a shorter vector.
+    fn write_wide(&mut self, n: u32, alignment: Alignment, value: Self::Wide) -> Step<Self>;
+    /// Bits 127:0.
+    fn low_lane(&mut self, a: &Self::Wide) -> Self::Vector;
+    /// Bits 255:128.
+    fn high_lane(&mut self, a: &Self::Wide) -> Self::Vector;
+    /// A 256-bit value from its 128-bit lanes.
+    fn join_lanes(&mut self, low: &Self::Vector, high: &Self::Vector) -> Self::Wide;
+    /// A vector with zero above.
+    fn widen(&mut self, a: &Self::Vector) -> Self::Wide;
+    /// A pure operation on each 128-bit lane of two values.
+    fn lanes(
+        &mut self,
+        name: &'static str,
+        op: fn(Xmm, Xmm) -> Xmm,
+        a: &Self::Wide,
+        b: &Self::Wide,
+    ) -> Self::Wide;
+    /// `lanes` with the immediate byte of the instruction.
+    fn lanes_imm(
+        &mut self,
+        name: &'static str,
+        op: fn(Xmm, Xmm, u8) -> Xmm,
+        a: &Self::Wide,
+        b: &Self::Wide,
+    ) -> Self::Wide;
+    /// A pure operation on two values, across lanes, and the immediate byte of the instruction.
+    fn across(
+        &mut self,
+        name: &'static str,
+        op: fn(Ymm, Ymm, u8) -> Ymm,
+        a: &Self::Wide,
+        b: &Self::Wide,
+    ) -> Self::Wide;
+    /// [`Self::float`] on each 128-bit lane: the exceptions of all lanes are one set.
+    fn float_lanes(
+        &mut self,
+        name: &'static str,
+        op: FloatRule,
+        a: &Self::Wide,
+        b: &Self::Wide,
+    ) -> Result<Self::Wide, Self::Fault>;
+    /// `float_lanes` with the immediate byte of the instruction.
+    fn float_lanes_imm(
+        &mut self,
+        name: &'static str,
+        op: FloatImmRule,
+        a: &Self::Wide,
+        b: &Self::Wide,
+    ) -> Result<Self::Wide, Self::Fault>;
 
     /// #NM unless CR0 allows x87 instructions.
     fn x87_available(&mut self) -> Step<Self>;

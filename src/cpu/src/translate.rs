@@ -7,16 +7,19 @@
 use crate::Vcpu;
 use crate::block::{BLOCK_MAX, Cold};
 use crate::exception::{Exception, Fault};
-use crate::exec::{Exec, ExecFn, address_width, gpr_place, implied_width, seg_of};
+use crate::exec::{Exec, ExecFn, address_width, gpr_place, implied_width, is_256, seg_of};
 use crate::fast::{Op, fall, slow};
 use crate::liveness::dead_flags;
-use crate::meaning::{is_x87, memory_modrm, needs_sse, sse_unavailable};
+use crate::meaning::{
+    avx_unavailable, is_x87, memory_modrm, needs_avx, needs_sse, sse_unavailable,
+};
 use crate::shapes::{Addressing, Kind, Shape};
 use crate::state::Seg;
 use crate::table::{Bound, Row};
 use crate::vcpu::{Mode, RIP, ZERO};
 use cutaway_isa::{
-    DecodeError, FlowControl, Instruction, MAX_LENGTH, OpKind, Register, Stream, Width,
+    DecodeError, EncodingKind, FlowControl, Instruction, MAX_LENGTH, OpKind, Register, Stream,
+    Width,
 };
 
 /// What runs where the decoder finds no instruction.
@@ -39,10 +42,24 @@ pub(crate) fn exec_of(cpu: &mut Vcpu, instruction: &Instruction) -> ExecFn {
 fn exec_of_bound(cpu: &Vcpu, instruction: &Instruction, bound: Bound) -> ExecFn {
     match bound {
         Bound::Undefined => undefined,
-        _ if needs_sse(instruction) && !cpu.mode.contains(Mode::SSE) => sse_unavailable,
-        Bound::Missing => missing,
-        Bound::Row(row) => row.exec,
+        Bound::Missing => disabled(instruction, cpu.mode).unwrap_or(missing),
+        Bound::Row(row) => disabled(instruction, cpu.mode).unwrap_or(row.exec),
     }
+}
+
+/// What runs in place of an instruction that the mode does not allow: VEX instructions exist in
+/// protected mode only, and vector registers must be enabled.
+fn disabled(i: &Instruction, mode: Mode) -> Option<ExecFn> {
+    if i.encoding() == EncodingKind::VEX {
+        return if mode.contains(Mode::REAL) {
+            Some(undefined)
+        } else if needs_avx(i) && !mode.contains(Mode::AVX) {
+            Some(avx_unavailable)
+        } else {
+            None
+        };
+    }
+    (needs_sse(i) && !mode.contains(Mode::SSE)).then_some(sse_unavailable)
 }
 
 fn kind_of_memory(i: &Instruction, mode: Mode) -> Kind {
@@ -75,7 +92,8 @@ fn kind_of(i: &Instruction, n: u32, mode: Mode) -> Kind {
     match i.op_kind(n) {
         OpKind::Register => {
             let register = i.op_register(n);
-            let known = gpr_place(register).is_some() || register.is_xmm() || register.is_st();
+            let is_vector = register.is_xmm() || register.is_ymm();
+            let known = gpr_place(register).is_some() || is_vector || register.is_st();
             if known { Kind::Reg } else { Kind::Other }
         }
         OpKind::Memory => kind_of_memory(i, mode),
@@ -98,8 +116,8 @@ fn register_field(i: &Instruction, n: u32) -> u8 {
         return 0;
     }
     let register = i.op_register(n);
-    if register.is_xmm() {
-        return (register as usize - Register::XMM0 as usize) as u8 & 15;
+    if register.is_xmm() || register.is_ymm() {
+        return register.number() as u8 & 15;
     }
     if register.is_st() {
         return (register as usize - Register::ST0 as usize) as u8 & 7;
@@ -174,8 +192,8 @@ fn needs_exec(i: &Instruction, mode: Mode) -> bool {
 }
 
 fn shape(i: &Instruction, mode: Mode, dead_flags: bool) -> Shape {
-    let (a, b) = (kind_of(i, 0, mode), kind_of(i, 1, mode));
-    Shape { a, b, addressing: addressing(i, mode), dead_flags }
+    let [a, b, c] = [0, 1, 2].map(|n| kind_of(i, n, mode));
+    Shape { a, b, c, addressing: addressing(i, mode), dead_flags, is_256: is_256(i) }
 }
 
 /// The operation of an instruction, `start` bytes into its block.
@@ -186,7 +204,7 @@ fn operation(cpu: &Vcpu, i: &Instruction, start: usize, row: Option<&Row>) -> Op
     let mut run = None;
     if let Some(row) = row
         && !needs_exec(i, mode)
-        && cpu.mode_allows(i)
+        && disabled(i, mode).is_none()
     {
         run = (row.choose)(shape);
     }
@@ -219,6 +237,7 @@ fn operation(cpu: &Vcpu, i: &Instruction, start: usize, row: Option<&Row>) -> Op
         disp: disp as i32,
         a: register_field(i, 0),
         b: register_field(i, 1),
+        c: register_field(i, 2),
         base: address_slot(i.memory_base()),
         index: address_slot(i.memory_index()),
         next,
@@ -231,11 +250,6 @@ fn operation(cpu: &Vcpu, i: &Instruction, start: usize, row: Option<&Row>) -> Op
 }
 
 impl Vcpu {
-    /// Whether mode bits let a fast handler run it: x87, MMX and SSE may fault.
-    fn mode_allows(&self, i: &Instruction) -> bool {
-        !needs_sse(i) || self.mode.contains(Mode::SSE)
-    }
-
     /// The block at RIP, decoded if need be. `Ok(None)` where no block can be: code outside
     /// RAM and ROM, or an instruction across a page end.
     pub(crate) fn block(&mut self, backing: usize) -> Option<u32> {

@@ -12,7 +12,7 @@ use crate::tlb::{Bank, Tlb};
 use crate::vector::Xmm;
 use crate::{Exit, Pins};
 use bitflags::bitflags;
-use cutaway_isa::{CodeSize, Cr0, Cr4, Efer, Rflags};
+use cutaway_isa::{CodeSize, Cr0, Cr4, Efer, Rflags, Xcr0};
 use cutaway_memory::Backing;
 
 bitflags! {
@@ -57,6 +57,8 @@ pub struct Vcpu {
     /// The operation that stopped the chain.
     pub(crate) at: *const Op,
     pub(crate) xmm: [Xmm; 16],
+    /// Bits 255:128 of the YMM registers.
+    pub(crate) ymm_high: [Xmm; 16],
     pub(crate) mxcsr: Mxcsr,
 
     /// Offset of the next instruction; valid between blocks.
@@ -118,6 +120,8 @@ bitflags! {
         const LIMITED = 1 << 7;
         /// Real or virtual-8086 mode.
         const REAL = 1 << 8;
+        /// AVX instructions do not fault.
+        const AVX = 1 << 9;
     }
 }
 
@@ -154,6 +158,7 @@ impl Vcpu {
             stop: Stop::Slow,
             at: std::ptr::null(),
             xmm: [Xmm::ZERO; 16],
+            ymm_high: [Xmm::ZERO; 16],
             mxcsr: Mxcsr::RESET,
             rip: 0,
             ticks: 0,
@@ -198,6 +203,7 @@ impl Vcpu {
             system: self.system.clone(),
             x87: self.x87.clone(),
             xmm: self.xmm,
+            ymm_high: self.ymm_high,
             mxcsr: self.mxcsr.bits(),
             activity: self.activity,
             ticks: self.ticks,
@@ -214,6 +220,7 @@ impl Vcpu {
         self.system = state.system.clone();
         self.x87 = state.x87.clone();
         self.xmm = state.xmm;
+        self.ymm_high = state.ymm_high;
         self.mxcsr = Mxcsr::from_bits_truncate(state.mxcsr);
         self.activity = state.activity;
         self.ticks = state.ticks;
@@ -357,6 +364,7 @@ impl Vcpu {
         let available = !cr0.intersects(Cr0::EM | Cr0::TS);
         mode.set(Mode::X87, available);
         mode.set(Mode::SSE, available && cr4.contains(Cr4::OSFXSR));
+        mode.set(Mode::AVX, self.avx_enabled() && !cr0.contains(Cr0::TS));
         self.mode = mode;
         for seg in Seg::DATA {
             let segment = *self.segment(seg);
@@ -380,6 +388,17 @@ impl Vcpu {
         self.slow_bank = aligned || watched;
         self.bank = self.bank_of(self.is_user());
         self.restamp();
+    }
+
+    /// Whether AVX instructions exist: not in real and virtual-8086 mode, and only with the XMM
+    /// and YMM states enabled (SDM vol. 2 §2.4, "AVX and SSE Instruction Exception
+    /// Classification"; CR0.EM and CR4.OSFXSR do not matter).
+    pub(crate) fn avx_enabled(&self) -> bool {
+        let enabled = Xcr0::from_bits_retain(self.system.xcr0);
+        self.is_protected()
+            && !self.is_virtual_8086()
+            && self.system.cr4 & Cr4::OSXSAVE.bits() != 0
+            && enabled.contains(Xcr0::SSE | Xcr0::AVX)
     }
 
     /// Works out which links may be followed now.

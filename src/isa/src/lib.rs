@@ -10,9 +10,10 @@ mod vector;
 
 pub use decode::{CodeSize, DecodeError, MAX_LENGTH, Stream, decode, disassemble};
 pub use iced_x86::{
-    Code, CpuidFeature, FlowControl, Instruction, MemorySize, Mnemonic, OpKind, Register,
+    Code, CpuidFeature, EncodingKind, FlowControl, Instruction, MemorySize, Mnemonic, OpKind,
+    Register,
 };
-pub use registers::{Cr0, Cr4, Dr6, Efer, Rflags, msr};
+pub use registers::{Cr0, Cr4, Dr6, Efer, Rflags, Xcr0, msr};
 pub use vector::Vector;
 
 /// Width of an integer operand.

@@ -139,6 +139,42 @@ bitflags! {
 }
 
 bitflags! {
+    /// XCR0, and the state components that XSAVE knows (Intel SDM vol. 1 §13.1, "XSAVE-Supported
+    /// Features and State-Component Bitmaps").
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    pub struct Xcr0: u64 {
+        /// x87; always one.
+        const X87 = 1 << 0;
+        /// XMM registers and MXCSR.
+        const SSE = 1 << 1;
+        /// The upper halves of the YMM registers.
+        const AVX = 1 << 2;
+    }
+}
+
+impl Xcr0 {
+    /// Bytes of the legacy region and header of an XSAVE area.
+    pub const HEADER_END: u32 = 576;
+    /// Where the AVX component lies in the standard format of an XSAVE area.
+    pub const AVX_OFFSET: u32 = Self::HEADER_END;
+    /// Bytes of the AVX component: sixteen upper halves.
+    pub const AVX_BYTES: u32 = 256;
+
+    /// Bytes of an XSAVE area in the standard format that holds these components.
+    #[must_use]
+    pub const fn area_bytes(self) -> u32 {
+        if self.contains(Self::AVX) { Self::AVX_OFFSET + Self::AVX_BYTES } else { Self::HEADER_END }
+    }
+
+    /// Whether XSETBV takes it: x87 cannot be turned off, and YMM registers need XMM registers
+    /// (Intel SDM vol. 1 §13.3, "Enabling the XSAVE Feature Set and XSAVE-Enabled Features").
+    #[must_use]
+    pub const fn is_valid(self) -> bool {
+        self.contains(Self::X87) && (!self.contains(Self::AVX) || self.contains(Self::SSE))
+    }
+}
+
+bitflags! {
     /// EFER, MSR 0xc000_0080.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
     pub struct Efer: u64 {

@@ -151,6 +151,20 @@ impl Mxcsr {
         self.intersection(looked_at).bits() == Self::PM.union(Self::PE).bits()
     }
 
+    /// This register with no exception flagged, and those masked that are found before there is
+    /// a result: what an operation does to it is all that it raises.
+    #[must_use]
+    pub const fn collecting(self) -> Self {
+        let masks = Self::IM.union(Self::DM).union(Self::ZM);
+        Self::from_bits_retain(self.bits() & !Self::FLAGS | masks.bits())
+    }
+
+    /// The flagged exceptions.
+    #[must_use]
+    pub const fn raised(self) -> FloatFlags {
+        FloatFlags::from_bits_retain((self.bits() & Self::FLAGS) as u8)
+    }
+
     /// Sets what an instruction raised (the union over its lanes), or says that it faults.
     ///
     /// An unmasked exception found before there is a result keeps the results, and with them the

@@ -1,6 +1,7 @@
 //! What instructions do, one file a group. Each file has its rows of the instruction table.
 
 mod arith;
+mod avx;
 mod bcd;
 mod bit;
 mod branch;
@@ -18,6 +19,7 @@ mod system;
 mod transfer;
 mod x87;
 
+pub(crate) use avx::{avx_unavailable, needs_avx};
 pub(crate) use sse::{needs_sse, sse_unavailable};
 pub(crate) use x87::{is_x87, memory_modrm, st_number};
 

@@ -19,6 +19,7 @@ mod shift;
 mod shuffle;
 mod string;
 mod transfer;
+mod ymm;
 
 pub use arith::*;
 pub use blend::*;
@@ -32,3 +33,4 @@ pub use shift::*;
 pub use shuffle::*;
 pub use string::{StringFlags, pcmpestri, pcmpestrm, pcmpistri, pcmpistrm};
 pub use transfer::*;
+pub use ymm::Ymm;

@@ -39,7 +39,7 @@ pub(crate) fn row(code: Code) -> Option<Row> {
     groups.iter().find_map(|group| group(code))
 }
 
-/// Whether the instruction needs SSE to be enabled: CR0.EM and CR0.TS clear, CR4.OSFXSR set.
+/// Whether an instruction in legacy encoding needs SSE to be enabled: CR0.EM and CR0.TS clear, CR4.OSFXSR set.
 pub(crate) fn needs_sse(i: &Instruction) -> bool {
     matches!(i.code(), Code::Ldmxcsr_m32 | Code::Stmxcsr_m32)
         || (0..i.op_count()).any(|n| i.op_kind(n) == OpKind::Register && i.op_register(n).is_xmm())

@@ -3,8 +3,9 @@
 //! Source: Intel SDM vol. 1 §10.5, "FXSAVE and FXRSTOR Instructions", §13, "Managing State Using
 //! the XSAVE Feature Set"; vol. 2, the page of each mnemonic.
 //!
-//! XSAVE knows x87 (bit 0 of XCR0) and SSE (bit 1). Both always count as in use (XINUSE), which
-//! the manual allows. Not modelled: the compacted format, the fast FXSAVE of AMD (EFER.FFXSR).
+//! XSAVE knows x87 (bit 0 of XCR0), SSE (bit 1) and AVX (bit 2), which always count as in use
+//! (XINUSE); the manual allows that. Not modelled: the compacted format, the fast FXSAVE of AMD
+//! (EFER.FFXSR).
 
 use crate::exception::{Exception, Fault};
 use crate::exec::Exec;
@@ -15,7 +16,7 @@ use crate::table::rows;
 use crate::target::Target;
 use crate::vector::Xmm;
 use cutaway_isa::Width::{Byte, Dword, Qword};
-use cutaway_isa::{Cr0, Cr4};
+use cutaway_isa::{Cr0, Cr4, Xcr0};
 
 type Done = Result<(), Fault>;
 
@@ -27,12 +28,11 @@ const MXCSR: usize = 24;
 const ST0: usize = 32;
 /// Where XMM0 lies in it.
 const XMM0: usize = 160;
-/// Bytes of the XSAVE header behind the legacy region: XSTATE_BV, XCOMP_BV, reserved.
-const HEADER: usize = 64;
-
-/// Bits of XCR0 and XSTATE_BV.
-const STATE_X87: u64 = 1 << 0;
-const STATE_SSE: u64 = 1 << 1;
+/// Bytes of an XSAVE area with everything. Behind the legacy region come the 64 bytes of the
+/// header (XSTATE_BV, XCOMP_BV, reserved), then the upper halves of the YMM registers.
+const AREA: usize = Xcr0::all().area_bytes() as usize;
+/// Where the upper halves of the YMM registers lie.
+const YMM_HIGH: usize = Xcr0::AVX_OFFSET as usize;
 
 impl Exec<'_> {
     /// XMM registers that instructions can name in this mode.
@@ -109,6 +109,24 @@ impl Exec<'_> {
         }
     }
 
+    /// Writes the upper halves of the YMM registers.
+    fn save_ymm_high(&mut self, linear: u64) -> Done {
+        for n in 0..self.xmm_count() {
+            let at = linear.wrapping_add((YMM_HIGH + 16 * n) as u64);
+            let bytes = self.cpu.ymm_high[n].0;
+            self.write_area(at, &bytes)?;
+        }
+        Ok(())
+    }
+
+    fn load_ymm_high(&mut self, image: &[u8]) {
+        let count = self.xmm_count();
+        let registers = image[YMM_HIGH..].as_chunks::<16>().0;
+        for (register, bytes) in self.cpu.ymm_high[..count].iter_mut().zip(registers) {
+            *register = Xmm(*bytes);
+        }
+    }
+
     fn fxsave_available(&self) -> Done {
         let blocked = Cr0::EM.union(Cr0::TS).bits();
         if self.cpu.system.cr0 & blocked != 0 { Err(Exception::NM.into()) } else { Ok(()) }
@@ -119,13 +137,13 @@ impl Exec<'_> {
     }
 
     /// What XSAVE and XRSTOR need, and the components asked for: XCR0 AND EDX:EAX.
-    fn xsave_components(&mut self) -> Result<u64, Fault> {
+    fn xsave_components(&mut self) -> Result<Xcr0, Fault> {
         self.require_osxsave()?;
         if self.cpu.system.cr0 & Cr0::TS.bits() != 0 {
             return Err(Exception::NM.into());
         }
         let mask = self.gpr(gpr::RDX, Dword) << 32 | self.gpr(gpr::RAX, Dword);
-        Ok(mask & self.cpu.system.xcr0)
+        Ok(Xcr0::from_bits_retain(mask & self.cpu.system.xcr0))
     }
 }
 
@@ -182,29 +200,35 @@ fn fxrstor(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
 /// XSAVE: the components asked for; XSTATE_BV gets their bits.
 fn xsave(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
     let components = e.xsave_components()?;
-    let linear = e.area(LEGACY + HEADER, 64, Access::Write)?;
+    let linear = e.area(components.area_bytes() as usize, 64, Access::Write)?;
     let header = linear.wrapping_add(LEGACY as u64);
     let mut xstate_bv = [0; 8];
     e.read_area(header, &mut xstate_bv)?;
 
-    if components & STATE_X87 != 0 {
+    if components.contains(Xcr0::X87) {
         e.save_x87(linear, pointers)?;
     }
-    if components & STATE_SSE != 0 {
+    if components.intersects(Xcr0::SSE | Xcr0::AVX) {
         e.save_mxcsr(linear)?;
+    }
+    if components.contains(Xcr0::SSE) {
         e.save_xmm(linear)?;
     }
-    let present = u64::from_le_bytes(xstate_bv) | components;
+    if components.contains(Xcr0::AVX) {
+        e.save_ymm_high(linear)?;
+    }
+    let present = u64::from_le_bytes(xstate_bv) | components.bits();
     e.write_area(header, &present.to_le_bytes())
 }
 
 /// XRSTOR: of the components asked for, those that XSTATE_BV has are loaded and the others
-/// initialised. MXCSR is loaded in either case.
+/// initialised. MXCSR is loaded in either case, for AVX as for SSE.
 fn xrstor(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
     let components = e.xsave_components()?;
-    let linear = e.area(LEGACY + HEADER, 64, Access::Read)?;
-    let mut image = [0; LEGACY + HEADER];
-    e.read_area(linear, &mut image)?;
+    let size = components.area_bytes() as usize;
+    let linear = e.area(size, 64, Access::Read)?;
+    let mut image = [0; AREA];
+    e.read_area(linear, &mut image[..size])?;
     let header = &image[LEGACY..];
     let present = u64::from_le_bytes(*header.first_chunk().expect("the header is longer"));
     let reserved = &header[8..24];
@@ -212,18 +236,28 @@ fn xrstor(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
         return Err(Exception::GP0.into());
     }
 
-    if components & STATE_SSE != 0 {
+    let present = Xcr0::from_bits_retain(present);
+    if components.intersects(Xcr0::SSE | Xcr0::AVX) {
         e.cpu.mxcsr = mxcsr_of(&image)?;
-        if present & STATE_SSE != 0 {
+    }
+    let count = e.xmm_count();
+    if components.contains(Xcr0::SSE) {
+        if present.contains(Xcr0::SSE) {
             e.load_xmm(&image);
         } else {
-            let count = e.xmm_count();
             e.cpu.xmm[..count].fill(Xmm::ZERO);
         }
     }
-    if components & STATE_X87 != 0 {
+    if components.contains(Xcr0::AVX) {
+        if present.contains(Xcr0::AVX) {
+            e.load_ymm_high(&image);
+        } else {
+            e.cpu.ymm_high[..count].fill(Xmm::ZERO);
+        }
+    }
+    if components.contains(Xcr0::X87) {
         let legacy = image.first_chunk().expect("the image is longer");
-        if present & STATE_X87 != 0 {
+        if present.contains(Xcr0::X87) {
             e.cpu.x87.read_fxsave(legacy, pointers);
         } else {
             e.cpu.x87 = X87::new();
@@ -245,16 +279,18 @@ fn xgetbv(e: &mut Exec<'_>) -> Done {
     Ok(())
 }
 
-/// XSETBV: EDX:EAX to XCR0. x87 cannot be turned off, and only x87 and SSE are there.
+/// XSETBV: EDX:EAX to XCR0, where that is valid and the model has the components.
 fn xsetbv(e: &mut Exec<'_>) -> Done {
     e.require_osxsave()?;
     e.require_cpl0()?;
     let value = e.gpr(gpr::RDX, Dword) << 32 | e.gpr(gpr::RAX, Dword);
-    let known = STATE_X87 | STATE_SSE;
-    if e.gpr(gpr::RCX, Dword) != 0 || value & STATE_X87 == 0 || value & !known != 0 {
+    let new = Xcr0::from_bits_retain(value);
+    let known = e.cpu.model.xcr0_bits().contains(new);
+    if e.gpr(gpr::RCX, Dword) != 0 || !known || !new.is_valid() {
         return Err(Exception::GP0.into());
     }
     e.cpu.system.xcr0 = value;
+    e.cpu.settle(); // it decides whether there is AVX
     Ok(())
 }
 
