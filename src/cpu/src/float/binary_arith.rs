@@ -62,7 +62,7 @@ fn add_finite(a: Finite, b: Finite, mxcsr: Mxcsr) -> Finite {
 }
 
 /// The zero that `x - x` gives.
-fn cancelled(mxcsr: Mxcsr) -> Finite {
+pub(super) fn cancelled(mxcsr: Mxcsr) -> Finite {
     Finite { negative: mxcsr.rounding() == Rounding::Down, weight: 0, significand: 0 }
 }
 

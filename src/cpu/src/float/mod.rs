@@ -11,6 +11,8 @@
 
 pub mod binary;
 mod binary_arith;
+pub mod fma;
+pub mod half;
 pub mod mxcsr;
 pub mod round;
 pub mod sse;

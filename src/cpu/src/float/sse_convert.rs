@@ -225,7 +225,11 @@ fn reformat_slow<F: Format, G: Format>(bits: u64, mxcsr: &mut Mxcsr) -> Result<u
 }
 
 /// A number of format `F` in format `G`. A NaN keeps the upper bits of its payload.
-fn reformat<F: Format, G: Format>(bits: u64, mxcsr: Mxcsr, raised: &mut FloatFlags) -> u64 {
+pub(super) fn reformat<F: Format, G: Format>(
+    bits: u64,
+    mxcsr: Mxcsr,
+    raised: &mut FloatFlags,
+) -> u64 {
     let sign = sign::<G>(is_negative::<F>(bits));
     if is_nan::<F>(bits) {
         if is_signalling::<F>(bits) {
