@@ -176,17 +176,22 @@ impl CpuModel {
 
     /// Whether an instruction exists on this CPU, by the CPUID features that it needs.
     pub(crate) fn has_instruction(self, instruction: &Instruction) -> bool {
-        // F3 0F BC and BD run as BSF and BSR where TZCNT and LZCNT are not there.
-        let falls_back = matches!(
-            instruction.code(),
-            Code::Tzcnt_r16_rm16
-                | Code::Tzcnt_r32_rm32
-                | Code::Tzcnt_r64_rm64
-                | Code::Lzcnt_r16_rm16
-                | Code::Lzcnt_r32_rm32
-                | Code::Lzcnt_r64_rm64
-        );
-        falls_back || instruction.cpuid_features().iter().all(|&feature| self.has_feature(feature))
+        self.meant_by(instruction.code()) != instruction.code()
+            || instruction.cpuid_features().iter().all(|&feature| self.has_feature(feature))
+    }
+
+    /// The code whose meaning an instruction has on this CPU: F3 before BSF and BSR means nothing
+    /// where TZCNT and LZCNT are not there.
+    pub(crate) fn meant_by(self, code: Code) -> Code {
+        match code {
+            Code::Tzcnt_r16_rm16 if !self.has_bmi1() => Code::Bsf_r16_rm16,
+            Code::Tzcnt_r32_rm32 if !self.has_bmi1() => Code::Bsf_r32_rm32,
+            Code::Tzcnt_r64_rm64 if !self.has_bmi1() => Code::Bsf_r64_rm64,
+            Code::Lzcnt_r16_rm16 if !self.has_lzcnt() => Code::Bsr_r16_rm16,
+            Code::Lzcnt_r32_rm32 if !self.has_lzcnt() => Code::Bsr_r32_rm32,
+            Code::Lzcnt_r64_rm64 if !self.has_lzcnt() => Code::Bsr_r64_rm64,
+            code => code,
+        }
     }
 }
 

@@ -139,7 +139,7 @@ impl Rows {
             if code == Code::INVALID || !self.model.has_instruction(instruction) {
                 return Bound::Undefined;
             }
-            row(code).map_or(Bound::Missing, Bound::Row)
+            row(self.model.meant_by(code)).map_or(Bound::Missing, Bound::Row)
         })
     }
 }

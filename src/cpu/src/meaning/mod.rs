@@ -4,8 +4,10 @@ mod arith;
 mod avx;
 mod bcd;
 mod bit;
+mod bmi;
 mod branch;
 mod control;
+mod crypto;
 mod flag;
 mod io;
 mod logic;
@@ -36,6 +38,7 @@ pub(crate) const GROUPS: &[fn(Code) -> Option<Row>] = &[
     shift::row,
     mul_div::row,
     bit::row,
+    bmi::row,
     string::row,
     flag::row,
     bcd::row,
@@ -45,4 +48,5 @@ pub(crate) const GROUPS: &[fn(Code) -> Option<Row>] = &[
     system::row,
     x87::row,
     sse::row,
+    crypto::row,
 ];

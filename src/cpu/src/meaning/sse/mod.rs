@@ -54,7 +54,7 @@ pub(crate) fn sse_unavailable(e: &mut Exec<'_>) -> Result<(), Fault> {
 
 /// dst := op(dst, src), on whole registers; a memory operand must be aligned.
 #[inline(always)]
-fn packed<T: Target>(t: &mut T, name: &'static str, op: fn(Xmm, Xmm) -> Xmm) -> Step<T> {
+pub(super) fn packed<T: Target>(t: &mut T, name: &'static str, op: fn(Xmm, Xmm) -> Xmm) -> Step<T> {
     let a = t.read_vector(0, VectorSize::Xmm)?;
     let b = t.read_vector(1, VectorSize::XmmAligned)?;
     let result = t.vector(name, op, &a, &b);
@@ -63,7 +63,11 @@ fn packed<T: Target>(t: &mut T, name: &'static str, op: fn(Xmm, Xmm) -> Xmm) -> 
 
 /// dst := op(dst, src, imm), on whole registers; a memory operand must be aligned.
 #[inline(always)]
-fn packed_imm<T: Target>(t: &mut T, name: &'static str, op: fn(Xmm, Xmm, u8) -> Xmm) -> Step<T> {
+pub(super) fn packed_imm<T: Target>(
+    t: &mut T,
+    name: &'static str,
+    op: fn(Xmm, Xmm, u8) -> Xmm,
+) -> Step<T> {
     let a = t.read_vector(0, VectorSize::Xmm)?;
     let b = t.read_vector(1, VectorSize::XmmAligned)?;
     let result = t.vector_imm(name, op, &a, &b);
@@ -72,7 +76,7 @@ fn packed_imm<T: Target>(t: &mut T, name: &'static str, op: fn(Xmm, Xmm, u8) -> 
 
 /// dst := op(src), the destination's old value aside; the source has `from` bytes.
 #[inline(always)]
-fn of_source<T: Target>(
+pub(super) fn of_source<T: Target>(
     t: &mut T,
     from: VectorSize,
     name: &'static str,
