@@ -145,7 +145,8 @@ fn under_bochs(rom: &Rom, folder: &Path) -> String {
 
 /// How often an emulator's outcome differs, by group; where it goes astray, "stops".
 fn differences(ours: &Groups, theirs: &str) -> BTreeMap<String, String> {
-    let finished = theirs.lines().any(|line| line.starts_with("PASS ") || line.starts_with("FAIL "));
+    let finished =
+        theirs.lines().any(|line| line.starts_with("PASS ") || line.starts_with("FAIL "));
     let last = theirs.lines().rev().find_map(|line| line.strip_prefix("# ")).unwrap_or_default();
     let theirs = outcomes(theirs.lines());
     let mut differences = BTreeMap::new();
@@ -183,9 +184,7 @@ fn is_qemu_7_2() -> bool {
 
 #[test]
 fn qemu_differs_only_where_the_document_says() {
-    if program("qemu-system-x86_64").is_none()
-        || !is_qemu_7_2()
-    {
+    if program("qemu-system-x86_64").is_none() || !is_qemu_7_2() {
         skipped("the matrix ROMs under QEMU", "install qemu-system-x86 of Debian 12 (7.2)");
         return;
     }

@@ -193,6 +193,12 @@ impl Exec<'_> {
         self.cpu.linear(seg, offset, size, access)
     }
 
+    /// Writes a whole YMM register operand, whatever VEX.L is.
+    pub(crate) fn write_register(&mut self, n: u32, value: Ymm) {
+        let number = self.instruction.op_register(n).number() & 15;
+        (self.cpu.xmm[number], self.cpu.ymm_high[number]) = (value.low(), value.high());
+    }
+
     /// The linear address of a memory operand of 16 or 32 bytes, as VEX.L says.
     fn wide_linear(&mut self, alignment: Alignment, access: Access) -> Result<u64, Fault> {
         let size = if is_256(self.instruction) { 32 } else { 16 };

@@ -6,6 +6,9 @@
 //!
 //! Not modelled: local APIC, SMM, VMX and SVM, performance counters, caches.
 
+// The tables of instructions are macros that take a row at a time.
+#![recursion_limit = "256"]
+
 mod access;
 mod block;
 mod bus;

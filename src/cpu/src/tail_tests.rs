@@ -92,6 +92,7 @@ fn op(run: Handler) -> Op {
         left: 0,
         len: 1,
         address: Width::Word as u8,
+        c: 0,
     }
 }
 
@@ -109,10 +110,13 @@ fn handlers() -> impl Iterator<Item = (Code, Shape, Handler)> {
         |(code, row)| {
             let mut found = Vec::new();
             for (a, b) in KINDS.into_iter().flat_map(|a| KINDS.map(|b| (a, b))) {
-                for (addressing, dead_flags) in
-                    ADDRESSING.into_iter().flat_map(|m| [(m, false), (m, true)])
-                {
-                    let shape = Shape { a, b, addressing, dead_flags };
+                let plain = ADDRESSING.into_iter().flat_map(|m| [(m, false), (m, true)]);
+                let plain = plain.map(|(m, dead)| (m, dead, Kind::Nothing, false));
+                let vex = [false, true]
+                    .into_iter()
+                    .flat_map(|is_256| KINDS.map(|c| (Addressing::Long, false, c, is_256)));
+                for (addressing, dead_flags, c, is_256) in plain.chain(vex) {
+                    let shape = Shape { a, b, c, addressing, dead_flags, is_256 };
                     found.extend((row.choose)(shape).map(|handler| (code, shape, handler)));
                 }
             }

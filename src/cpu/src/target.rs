@@ -72,6 +72,17 @@ pub(crate) enum VectorSize {
     XmmAligned,
 }
 
+impl VectorSize {
+    /// Twice as many bytes, of at most 16.
+    pub(crate) const fn doubled(self) -> Self {
+        match self {
+            Self::Word => Self::Dword,
+            Self::Dword => Self::Qword,
+            _ => Self::Xmm,
+        }
+    }
+}
+
 /// What a vector operand in memory asks of its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Alignment {

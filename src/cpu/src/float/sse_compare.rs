@@ -76,22 +76,34 @@ fn flags(order: Option<Ordering>) -> Rflags {
     }
 }
 
-/// Whether predicate `imm` (bits 2:0: EQ LT LE UNORD NEQ NLT NLE ORD) holds for an order.
+/// Whether predicate `imm` holds for an order. Bits 2:0: EQ LT LE UNORD, and their opposites;
+/// bit 3: a NaN compares as equal and as less, UNORD becomes FALSE (SDM vol. 2A table 3-1,
+/// "Comparison Predicate for CMPPD and CMPPS Instructions").
 #[inline(always)]
 fn holds(order: Option<Ordering>, imm: u8) -> bool {
-    let positive = match imm & 3 {
+    let positive = match imm & 11 {
         0 => order == Some(Ordering::Equal),
         1 => order == Some(Ordering::Less),
         2 => matches!(order, Some(Ordering::Less | Ordering::Equal)),
-        _ => order.is_none(),
+        3 => order.is_none(),
+        8 => matches!(order, None | Some(Ordering::Equal)),
+        9 => matches!(order, None | Some(Ordering::Less)),
+        10 => order != Some(Ordering::Greater),
+        _ => false,
     };
     positive != (imm & 4 != 0)
 }
 
+/// Whether a quiet NaN raises IE: of bits 1:0, LT and LE do; bit 4 turns it over.
+#[inline(always)]
+fn raises(imm: u8) -> QuietNan {
+    let signals = matches!(imm & 3, 1 | 2) != (imm & 16 != 0);
+    if signals { QuietNan::Raises } else { QuietNan::Passes }
+}
+
 /// Whether the predicate holds for any two numbers.
 fn careful<F: Format>(a: u64, b: u64, imm: u8, mxcsr: Mxcsr, raised: &mut FloatFlags) -> bool {
-    let quiet = if matches!(imm & 3, 1 | 2) { QuietNan::Raises } else { QuietNan::Passes };
-    holds(compare::<F>(a, b, quiet, mxcsr, raised), imm)
+    holds(compare::<F>(a, b, raises(imm), mxcsr, raised), imm)
 }
 
 /// A mask of ones or zero.
@@ -100,7 +112,7 @@ fn mask<F: Format>(holds: bool) -> F::Bits {
     F::Bits::narrow(if holds { u64::MAX } else { 0 })
 }
 
-/// CMPSS, CMPSD: all ones where the predicate holds, else zero, on the low bits of a `u64`.
+/// CMPSS, CMPSD: all ones where predicate `imm` (below 32) holds, else zero, on the low bits of a `u64`.
 #[inline(always)]
 pub fn cmp<F: Format>(a: u64, b: u64, imm: u8, control: Control<'_>) -> Result<u64, SimdException> {
     if is_plain::<F>(a, b) {

@@ -48,5 +48,6 @@ pub(crate) const GROUPS: &[fn(Code) -> Option<Row>] = &[
     system::row,
     x87::row,
     sse::row,
+    avx::row,
     crypto::row,
 ];

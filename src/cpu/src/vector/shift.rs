@@ -51,6 +51,19 @@ pub fn psrad<V: Lanes<i32>>(a: V, count: u64) -> V {
     map::<i32, V>(a, |lane| lane >> count)
 }
 
+super::lanes::lanewise! {
+    /// VPSLLVD: each dword shifted left by its own count.
+    psllvd(u32) = |a, count| a.checked_shl(count).unwrap_or(0);
+    /// VPSLLVQ: each qword shifted left by its own count.
+    psllvq(u64) = |a, count| if count < 64 { a << count } else { 0 };
+    /// VPSRLVD: each dword shifted right by its own count, zeroes entering.
+    psrlvd(u32) = |a, count| a.checked_shr(count).unwrap_or(0);
+    /// VPSRLVQ: each qword shifted right by its own count, zeroes entering.
+    psrlvq(u64) = |a, count| if count < 64 { a >> count } else { 0 };
+    /// VPSRAVD: each dword shifted right by its own count, signs entering.
+    psravd(i32) = |a, count| a >> (count as u32).min(31);
+}
+
 /// PSLLDQ: the register shifted left by bytes; from 16 on, zero.
 #[inline(always)]
 #[must_use]

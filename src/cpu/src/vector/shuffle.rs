@@ -87,6 +87,22 @@ pub fn movshdup(b: Xmm) -> Xmm {
     join::<u32, Xmm>([lanes[1], lanes[1], lanes[3], lanes[3]])
 }
 
+/// VPERMILPS: each single of the result is one of the four of `a`, by bits 1:0 of `b`'s.
+#[inline(always)]
+#[must_use]
+pub fn permilps(a: Xmm, b: Xmm) -> Xmm {
+    let (a, b) = (split::<u32, _>(a), split::<u32, _>(b));
+    build::<u32, Xmm>(|i| a[(b[i] & 3) as usize])
+}
+
+/// VPERMILPD: each double of the result is one of the two of `a`, by bit 1 of `b`'s.
+#[inline(always)]
+#[must_use]
+pub fn permilpd(a: Xmm, b: Xmm) -> Xmm {
+    let (a, b) = (split::<u64, _>(a), split::<u64, _>(b));
+    build::<u64, Xmm>(|i| a[(b[i] >> 1 & 1) as usize])
+}
+
 #[cfg(test)]
 mod tests {
     use super::{pshufb, pshufd, pshufhw, pshuflw, shufpd, shufps};

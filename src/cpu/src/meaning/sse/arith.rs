@@ -13,41 +13,63 @@ use crate::target::{FloatImmRule, FloatRule, Step, Target, VectorSize};
 use crate::vector::{Xmm, pand, pandn, por, pxor};
 
 /// Both operands' and the result's size: a scalar single.
-const SINGLE: (VectorSize, VectorSize) = (VectorSize::Dword, VectorSize::Dword);
+pub(in crate::meaning) const SINGLE: (VectorSize, VectorSize) =
+    (VectorSize::Dword, VectorSize::Dword);
 /// A scalar double.
-const DOUBLE: (VectorSize, VectorSize) = (VectorSize::Qword, VectorSize::Qword);
+pub(in crate::meaning) const DOUBLE: (VectorSize, VectorSize) =
+    (VectorSize::Qword, VectorSize::Qword);
 /// A whole register; memory must be aligned.
 const PACKED: (VectorSize, VectorSize) = (VectorSize::XmmAligned, VectorSize::Xmm);
 
 /// A scalar in the low bits of a register's value.
 #[inline(always)]
-fn low(value: u64) -> Xmm {
+pub(in crate::meaning) fn low(value: u64) -> Xmm {
     Xmm::from_halves(value, 0)
 }
 
 /// The low single.
 #[inline(always)]
-fn single(a: Xmm) -> u64 {
+pub(in crate::meaning) fn single(a: Xmm) -> u64 {
     a.low() & 0xffff_ffff
 }
 
 #[inline(always)]
-fn ss(op: Binary, a: Xmm, b: Xmm, control: Control<'_>) -> Result<Xmm, SimdException> {
+pub(in crate::meaning) fn ss(
+    op: Binary,
+    a: Xmm,
+    b: Xmm,
+    control: Control<'_>,
+) -> Result<Xmm, SimdException> {
     sse::scalar::<f32>(op, single(a), single(b), control).map(low)
 }
 
 #[inline(always)]
-fn sd(op: Binary, a: Xmm, b: Xmm, control: Control<'_>) -> Result<Xmm, SimdException> {
+pub(in crate::meaning) fn sd(
+    op: Binary,
+    a: Xmm,
+    b: Xmm,
+    control: Control<'_>,
+) -> Result<Xmm, SimdException> {
     sse::scalar::<f64>(op, a.low(), b.low(), control).map(low)
 }
 
 #[inline(always)]
-fn ps(op: Binary, a: Xmm, b: Xmm, control: Control<'_>) -> Result<Xmm, SimdException> {
+pub(in crate::meaning) fn ps(
+    op: Binary,
+    a: Xmm,
+    b: Xmm,
+    control: Control<'_>,
+) -> Result<Xmm, SimdException> {
     sse::packed::<f32>(op, a, b, control)
 }
 
 #[inline(always)]
-fn pd(op: Binary, a: Xmm, b: Xmm, control: Control<'_>) -> Result<Xmm, SimdException> {
+pub(in crate::meaning) fn pd(
+    op: Binary,
+    a: Xmm,
+    b: Xmm,
+    control: Control<'_>,
+) -> Result<Xmm, SimdException> {
     sse::packed::<f64>(op, a, b, control)
 }
 
@@ -75,7 +97,12 @@ fn estimate<T: Target>(t: &mut T, name: &'static str, op: fn(Xmm, Xmm) -> Xmm) -
 
 /// COMISx, UCOMISx: ZF PF CF of the comparison; OF SF AF become 0.
 #[inline(always)]
-fn compare<T: Target>(t: &mut T, from: VectorSize, name: &'static str, op: FloatRule) -> Step<T> {
+pub(in crate::meaning) fn compare<T: Target>(
+    t: &mut T,
+    from: VectorSize,
+    name: &'static str,
+    op: FloatRule,
+) -> Step<T> {
     let a = t.read_vector(0, from)?;
     let b = t.read_vector(1, from)?;
     let flags = t.float(name, op, &a, &b)?;
@@ -84,12 +111,22 @@ fn compare<T: Target>(t: &mut T, from: VectorSize, name: &'static str, op: Float
 }
 
 #[inline(always)]
-fn comiss(q: QuietNan, a: Xmm, b: Xmm, control: Control<'_>) -> Result<Xmm, SimdException> {
+pub(in crate::meaning) fn comiss(
+    q: QuietNan,
+    a: Xmm,
+    b: Xmm,
+    control: Control<'_>,
+) -> Result<Xmm, SimdException> {
     sse_compare::comis::<f32>(single(a), single(b), q, control).map(|flags| low(flags.bits()))
 }
 
 #[inline(always)]
-fn comisd(q: QuietNan, a: Xmm, b: Xmm, control: Control<'_>) -> Result<Xmm, SimdException> {
+pub(in crate::meaning) fn comisd(
+    q: QuietNan,
+    a: Xmm,
+    b: Xmm,
+    control: Control<'_>,
+) -> Result<Xmm, SimdException> {
     sse_compare::comis::<f64>(a.low(), b.low(), q, control).map(|flags| low(flags.bits()))
 }
 
@@ -146,10 +183,10 @@ rows! {
     to_register Comisd_xmm_xmmm64 => compare(VectorSize::Qword, "comisd", |a, b, m| comisd(QuietNan::Raises, a, b, m));
     to_register Ucomiss_xmm_xmmm32 => compare(VectorSize::Dword, "ucomiss", |a, b, m| comiss(QuietNan::Passes, a, b, m));
     to_register Ucomisd_xmm_xmmm64 => compare(VectorSize::Qword, "ucomisd", |a, b, m| comisd(QuietNan::Passes, a, b, m));
-    sparing Cmpss_xmm_xmmm32_imm8 => float_imm(SINGLE, "cmpss", |a, b, imm, m| sse_compare::cmp::<f32>(single(a), single(b), imm, m).map(low));
-    sparing Cmpsd_xmm_xmmm64_imm8 => float_imm(DOUBLE, "cmpsd", |a, b, imm, m| sse_compare::cmp::<f64>(a.low(), b.low(), imm, m).map(low));
-    sparing Cmpps_xmm_xmmm128_imm8 => float_imm(PACKED, "cmpps", sse_compare::packed_cmp::<f32>);
-    sparing Cmppd_xmm_xmmm128_imm8 => float_imm(PACKED, "cmppd", sse_compare::packed_cmp::<f64>);
+    sparing Cmpss_xmm_xmmm32_imm8 => float_imm(SINGLE, "cmpss", |a, b, imm, m| sse_compare::cmp::<f32>(single(a), single(b), imm & 7, m).map(low));
+    sparing Cmpsd_xmm_xmmm64_imm8 => float_imm(DOUBLE, "cmpsd", |a, b, imm, m| sse_compare::cmp::<f64>(a.low(), b.low(), imm & 7, m).map(low));
+    sparing Cmpps_xmm_xmmm128_imm8 => float_imm(PACKED, "cmpps", |a, b, imm, m| sse_compare::packed_cmp::<f32>(a, b, imm & 7, m));
+    sparing Cmppd_xmm_xmmm128_imm8 => float_imm(PACKED, "cmppd", |a, b, imm, m| sse_compare::packed_cmp::<f64>(a, b, imm & 7, m));
 
     to_register Andps_xmm_xmmm128 => packed("andps", pand::<Xmm>);
     to_register Andpd_xmm_xmmm128 => packed("andpd", pand::<Xmm>);

@@ -27,13 +27,13 @@ fn single(a: Xmm) -> u64 {
 
 /// The low half as a signed dword.
 #[inline(always)]
-fn dword(a: Xmm) -> i64 {
+pub(in crate::meaning) fn dword(a: Xmm) -> i64 {
     i64::from(a.low() as i32)
 }
 
 /// CVT(T)SS2SI, CVT(T)SD2SI: to a general-purpose register.
 #[inline(always)]
-fn to_gpr<T: Target>(
+pub(in crate::meaning) fn to_gpr<T: Target>(
     t: &mut T,
     (from, to): (VectorSize, Width),
     name: &'static str,

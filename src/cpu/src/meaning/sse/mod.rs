@@ -8,14 +8,14 @@
 //! from. Instructions with an XMM operand and LDMXCSR and STMXCSR run only where CR0 and CR4
 //! allow it ([`needs_sse`], asked while decoding); MMX instructions ask themselves.
 
-mod arith;
-mod convert;
+pub(in crate::meaning) mod arith;
+pub(in crate::meaning) mod convert;
 mod mmx;
-mod moves;
-mod packed;
-mod shuffle;
-mod state;
-mod text;
+pub(in crate::meaning) mod moves;
+pub(in crate::meaning) mod packed;
+pub(in crate::meaning) mod shuffle;
+pub(in crate::meaning) mod state;
+pub(in crate::meaning) mod text;
 
 use crate::exception::{Exception, Fault};
 use crate::exec::Exec;

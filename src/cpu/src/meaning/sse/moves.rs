@@ -12,7 +12,7 @@ use cutaway_isa::Width::{self, Byte, Dword, Qword};
 
 /// MOVUPS, MOVAPS and their kin, in either direction.
 #[inline(always)]
-fn mov<T: Target>(t: &mut T, size: VectorSize) -> Step<T> {
+pub(in crate::meaning) fn mov<T: Target>(t: &mut T, size: VectorSize) -> Step<T> {
     let value = t.read_vector(1, size)?;
     t.write_vector(0, size, value)
 }
@@ -46,7 +46,7 @@ fn from_gpr<T: Target>(t: &mut T, w: Width) -> Step<T> {
 
 /// MOVD, MOVQ to a general-purpose register or memory.
 #[inline(always)]
-fn to_gpr<T: Target>(t: &mut T, w: Width) -> Step<T> {
+pub(in crate::meaning) fn to_gpr<T: Target>(t: &mut T, w: Width) -> Step<T> {
     let vector = t.read_vector(1, VectorSize::Xmm)?;
     let value = t.vector_low(w, &vector);
     t.write(0, w, value)
@@ -63,7 +63,7 @@ fn to_high<T: Target>(t: &mut T) -> Step<T> {
 
 /// MOVHPS, MOVHPD to memory, MOVHLPS: the upper half into the low half or memory.
 #[inline(always)]
-fn from_high<T: Target>(t: &mut T) -> Step<T> {
+pub(in crate::meaning) fn from_high<T: Target>(t: &mut T) -> Step<T> {
     let b = t.read_vector(1, VectorSize::Xmm)?;
     let high = t.vector("high half", |_, b| Xmm::from_halves(b.high(), 0), &b, &b);
     t.write_vector(0, VectorSize::Qword, high)
@@ -123,7 +123,7 @@ fn movdq2q<T: Target>(t: &mut T) -> Step<T> {
 
 /// MASKMOVDQU, MASKMOVQ: the bytes of operand 1 whose mask byte in operand 2 has its sign set
 /// go to DS:rDI. Where a page cannot be written, none is.
-fn masked_store(e: &mut Exec<'_>, count: usize) -> Result<(), Fault> {
+pub(in crate::meaning) fn masked_store(e: &mut Exec<'_>, count: usize) -> Result<(), Fault> {
     let value = e.read_vector(1, VectorSize::Xmm)?;
     let mask = e.read_vector(2, VectorSize::Xmm)?;
     let seg = e.segment();

@@ -27,7 +27,7 @@ fn ptest<T: Target>(t: &mut T) -> Step<T> {
 
 /// ZF and CF at their places in RFLAGS.
 #[inline(always)]
-fn ptest_flags(a: Xmm, b: Xmm) -> Xmm {
+pub(in crate::meaning) fn ptest_flags(a: Xmm, b: Xmm) -> Xmm {
     let (zf, cf) = vector::ptest(a, b);
     Xmm::from_halves(u64::from(zf) << 6 | u64::from(cf), 0)
 }

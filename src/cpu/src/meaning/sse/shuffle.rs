@@ -35,7 +35,7 @@ fn insert<T: Target>(
 
 /// PEXTR: a lane into a general-purpose register, zero-extended, or into memory.
 #[inline(always)]
-fn extract<T: Target>(
+pub(in crate::meaning) fn extract<T: Target>(
     t: &mut T,
     w: Width,
     name: &'static str,
@@ -71,7 +71,7 @@ fn blend_by_xmm0(e: &mut Exec<'_>, op: fn(Xmm, Xmm, Xmm) -> Xmm) -> Result<(), F
 }
 
 #[inline(always)]
-fn low(value: u64) -> Xmm {
+pub(in crate::meaning) fn low(value: u64) -> Xmm {
     Xmm::from_halves(value, 0)
 }
 

@@ -158,14 +158,14 @@ fn checked_mxcsr(value: u32) -> Result<Mxcsr, Fault> {
 }
 
 /// LDMXCSR: reserved bits are #GP(0).
-fn ldmxcsr(e: &mut Exec<'_>) -> Done {
+pub(in crate::meaning) fn ldmxcsr(e: &mut Exec<'_>) -> Done {
     let value = e.read(0, Dword)?;
     e.cpu.mxcsr = checked_mxcsr(value as u32)?;
     Ok(())
 }
 
 /// STMXCSR.
-fn stmxcsr(e: &mut Exec<'_>) -> Done {
+pub(in crate::meaning) fn stmxcsr(e: &mut Exec<'_>) -> Done {
     let value = e.cpu.mxcsr.bits();
     e.write(0, Dword, value.into())
 }

@@ -44,27 +44,27 @@ fn mask(e: &mut Exec<'_>, (mask, flags): (Xmm, StringFlags)) {
     set_flags(e, flags);
 }
 
-fn estri(e: &mut Exec<'_>, w: Width) -> Done {
+pub(in crate::meaning) fn estri(e: &mut Exec<'_>, w: Width) -> Done {
     let (a, b, imm) = operands(e)?;
     let found = pcmpestri(a, b, imm, lengths(e, w));
     index(e, found);
     Ok(())
 }
 
-fn estrm(e: &mut Exec<'_>, w: Width) -> Done {
+pub(in crate::meaning) fn estrm(e: &mut Exec<'_>, w: Width) -> Done {
     let (a, b, imm) = operands(e)?;
     let found = pcmpestrm(a, b, imm, lengths(e, w));
     mask(e, found);
     Ok(())
 }
 
-fn istri(e: &mut Exec<'_>) -> Done {
+pub(in crate::meaning) fn istri(e: &mut Exec<'_>) -> Done {
     let (a, b, imm) = operands(e)?;
     index(e, pcmpistri(a, b, imm));
     Ok(())
 }
 
-fn istrm(e: &mut Exec<'_>) -> Done {
+pub(in crate::meaning) fn istrm(e: &mut Exec<'_>) -> Done {
     let (a, b, imm) = operands(e)?;
     mask(e, pcmpistrm(a, b, imm));
     Ok(())
