@@ -1,9 +1,10 @@
 //! Fast system calls: SYSCALL SYSRET SYSENTER SYSEXIT, SWAPGS.
 //!
-//! Source: AMD APM vol. 3, "SYSCALL", "SYSRET"; Intel SDM vol. 2, "SYSENTER", "SYSEXIT", "SWAPGS".
+//! Source: AMD APM vol. 3, "SYSCALL", "SYSRET", "SYSENTER", "SYSEXIT"; Intel SDM vol. 2, the same
+//! and "SWAPGS". The models with long mode are AMD's, which know SYSENTER and SYSEXIT in legacy mode
+//! only.
 
 use super::control::RETURN_CLEARS;
-use crate::access::is_canonical;
 use crate::exception::{Exception, Fault};
 use crate::exec::Exec;
 use crate::segment::Segment;
@@ -78,38 +79,38 @@ fn sysret(e: &mut Exec<'_>, to_64: bool) -> Result<(), Fault> {
 
 /// SYSENTER.
 fn sysenter(e: &mut Exec<'_>) -> Result<(), Fault> {
+    require_legacy_mode(e)?;
     let msrs = &e.cpu.system.msrs;
     let selector = msrs.sysenter_cs as u16 & 0xfffc;
     if !e.cpu.is_protected() || selector == 0 {
         return Err(Exception::GP0.into());
     }
-    let long = e.cpu.is_long_mode();
-    let mask = if long { u64::MAX } else { 0xffff_ffff };
-    let (rip, rsp) = (msrs.sysenter_eip & mask, msrs.sysenter_esp & mask);
+    let (rip, rsp) = (msrs.sysenter_eip & 0xffff_ffff, msrs.sysenter_esp & 0xffff_ffff);
     let flags = e.cpu.lazy.rflags();
     e.cpu.set_rflags(flags.difference(Rflags::VM | Rflags::IF | Rflags::RF));
     e.cpu.r[gpr::RSP] = rsp;
     e.next = rip;
-    load(e, code(selector, 0, long), data(selector.wrapping_add(8), 0));
+    load(e, code(selector, 0, false), data(selector.wrapping_add(8), 0));
     Ok(())
 }
 
 /// SYSEXIT.
-fn sysexit(e: &mut Exec<'_>, to_64: bool) -> Result<(), Fault> {
+fn sysexit(e: &mut Exec<'_>) -> Result<(), Fault> {
+    require_legacy_mode(e)?;
     let selector = e.cpu.system.msrs.sysenter_cs as u16 & 0xfffc;
     if !e.cpu.is_protected() || selector == 0 || e.cpu.cpl() != 0 {
         return Err(Exception::GP0.into());
     }
-    let (rip, rsp) = (e.cpu.r[gpr::RDX], e.cpu.r[gpr::RCX]);
-    if to_64 && !(is_canonical(rip) && is_canonical(rsp)) {
-        return Err(Exception::GP0.into());
-    }
-    let mask = if to_64 { u64::MAX } else { 0xffff_ffff };
-    let base = selector.wrapping_add(if to_64 { 32 } else { 16 });
-    e.cpu.r[gpr::RSP] = rsp & mask;
-    e.next = rip & mask;
-    load(e, code(base | 3, 3, to_64), data(base.wrapping_add(8) | 3, 3));
+    let base = selector.wrapping_add(16);
+    e.next = e.cpu.r[gpr::RDX] & 0xffff_ffff;
+    e.cpu.r[gpr::RSP] = e.cpu.r[gpr::RCX] & 0xffff_ffff;
+    load(e, code(base | 3, 3, false), data(base.wrapping_add(8) | 3, 3));
     Ok(())
+}
+
+/// #UD in long mode.
+fn require_legacy_mode(e: &Exec<'_>) -> Result<(), Fault> {
+    if e.cpu.is_long_mode() { Err(Exception::UD.into()) } else { Ok(()) }
 }
 
 /// SWAPGS.
@@ -129,8 +130,7 @@ pub(crate) fn row(code: Code) -> Option<Row> {
         Code::Sysretd => ending(|e| sysret(e, false)),
         Code::Sysretq => ending(|e| sysret(e, true)),
         Code::Sysenter => ending(sysenter),
-        Code::Sysexitd => ending(|e| sysexit(e, false)),
-        Code::Sysexitq => ending(|e| sysexit(e, true)),
+        Code::Sysexitd | Code::Sysexitq => ending(sysexit),
         Code::Swapgs => Some(Row::plain(swapgs)),
         _ => None,
     }
