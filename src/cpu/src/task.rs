@@ -8,7 +8,7 @@ use crate::interrupt::{Delivery, Frame};
 use crate::segment::{Descriptor, Segment, error_of, system_type};
 use crate::state::{Seg, gpr};
 use crate::{Bus, Vcpu};
-use cutaway_isa::{Cr0, Cr4, Rflags, Width};
+use cutaway_isa::{Cr0, Cr4, Rflags, Vector, Width};
 
 /// Why tasks are switched; it decides about busy flags and NT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,7 +228,11 @@ impl Vcpu {
         self.system.segments[Seg::Ldtr as usize] = Segment::null(image.ldt);
         self.system.dr7 &= !0x155; // the local enables
         self.set_rflags(flags);
-        self.load_ldtr(bus, image.ldt, Exception::TS).map_err(as_ts)?;
+        // An LDT that is not present is #TS as well (SDM vol. 3A table 7-1).
+        self.load_ldtr(bus, image.ldt, Exception::TS).map_err(|fault| match fault {
+            Fault::Exception(e) if e.vector == Vector::NP => Exception::TS(e.code).into(),
+            other => other,
+        })?;
         if flags.contains(Rflags::VM) {
             for (n, &selector) in image.selectors.iter().enumerate() {
                 self.system.segments[n] = Segment::virtual_8086(selector);
@@ -283,7 +287,6 @@ impl Vcpu {
 
 /// The EXT bit in an error code that names a selector.
 fn with_ext(fault: Fault, ext: u32) -> Fault {
-    use cutaway_isa::Vector;
     match fault {
         Fault::Exception(e)
             if matches!(e.vector, Vector::TS | Vector::NP | Vector::SS | Vector::GP) =>
@@ -297,7 +300,7 @@ fn with_ext(fault: Fault, ext: u32) -> Fault {
 /// Faults of segment loads in the new task are #TS where they would be #GP.
 fn as_ts(fault: Fault) -> Fault {
     match fault {
-        Fault::Exception(e) if e.vector == cutaway_isa::Vector::GP => Exception::TS(e.code).into(),
+        Fault::Exception(e) if e.vector == Vector::GP => Exception::TS(e.code).into(),
         other => other,
     }
 }
