@@ -150,7 +150,7 @@ const FEATURES: &[Feature] = &[
     row("LAHF",       X86_64V2, EcxX,  0, None),
     later("LZCNT",     X86_64V3, EcxX,  5, Some(F::LZCNT)),
     later("SSE4A",     Max,      EcxX,  6, Some(F::SSE4A)),
-    row("PREFETCHW",  X86_64V2, EcxX,  8, Some(F::PREFETCHW)),
+    row("PREFETCHW",  X86_64V1, EcxX,  8, Some(F::PREFETCHW)),
     row("SYSCALL",    X86_64V1, EdxX, 11, Some(F::SYSCALL)),
     row("NX",         X86_64V1, EdxX, 20, None),
     row("PAGE1GB",    X86_64V1, EdxX, 26, None),

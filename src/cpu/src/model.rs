@@ -222,4 +222,15 @@ mod tests {
         }
         assert_eq!(CpuModel::by_name("pentium9"), None);
     }
+
+    /// Linux runs it on every AMD CPU with long mode.
+    #[test]
+    fn long_mode_implies_prefetchw() {
+        let prefetchw = [0x0f, 0x0d, 0x0c, 0x03];
+        let instruction = cutaway_isa::decode(cutaway_isa::CodeSize::Bits32, &prefetchw, 0);
+        let instruction = instruction.expect("these bytes are prefetchw [ebx+eax]");
+
+        assert!(X86_64V1.has_instruction(&instruction));
+        assert!(!Pentium3.has_instruction(&instruction));
+    }
 }
