@@ -85,6 +85,9 @@ impl State {
         if found > FORMAT {
             return Err(StateError::Newer { found, known: FORMAT });
         }
+        if found == 0 {
+            return Err(StateError::Damaged { what: "there is no format 0" });
+        }
         let count = u32::from_le_bytes(reader.array("the header")?);
 
         let mut state = Self::new();
@@ -205,5 +208,12 @@ mod tests {
             "the state has format 9, this program reads up to 1: use a newer one"
         );
         assert_eq!(message(&longer), "the state is damaged: bytes follow the checksum");
+
+        let mut older = state().to_bytes();
+        older[8] = 0;
+        let covered = older.len() - CHECKSUM_BYTES;
+        let checksum = blake3::hash(&older[..covered]);
+        older[covered..].copy_from_slice(checksum.as_bytes());
+        assert_eq!(message(&older), "the state is damaged: there is no format 0");
     }
 }
