@@ -28,7 +28,8 @@ enum Next {
 
 impl Vcpu {
     /// Executes at most `budget` instructions; each iteration of a repeated string instruction and
-    /// each delivery of an exception counts as one. Returns why it stopped; [`Vcpu::ticks`] says exactly when.
+    /// each delivery of an exception or interrupt counts as one. Returns why it stopped;
+    /// [`Vcpu::ticks`] says exactly when.
     pub fn run(&mut self, bus: &mut dyn Bus, budget: u64) -> Exit {
         if !self.ram.is_same(bus.memory().backing()) {
             self.ram = bus.memory().backing().clone();
@@ -55,11 +56,11 @@ impl Vcpu {
 
     /// What is due between two instructions, then the way on.
     fn advance(&mut self, bus: &mut dyn Bus) -> Result<Next, Exit> {
-        if self.attention {
-            self.attend(bus)?;
-        }
         if self.limit <= self.ticks {
             return Err(Exit::Budget);
+        }
+        if self.attention && self.attend(bus)? {
+            return Ok(Next::Again);
         }
         if self.must_step() {
             self.step(bus)?;
@@ -92,15 +93,17 @@ impl Vcpu {
         i64::try_from(self.limit.saturating_sub(self.ticks)).unwrap_or(i64::MAX)
     }
 
-    /// Interrupts, NMI, debug traps, halt: SDM vol. 3A §6.9, table 6-2, in its order.
-    fn attend(&mut self, bus: &mut dyn Bus) -> Result<(), Exit> {
+    /// Interrupts, NMI, debug traps, halt: SDM vol. 3A §6.9, table 6-2, in its order. Returns
+    /// whether one was delivered, which took a tick; there may be more to look at.
+    fn attend(&mut self, bus: &mut dyn Bus) -> Result<bool, Exit> {
         self.attention = false;
         let trap = std::mem::take(&mut self.activity.debug_trap);
         if trap != 0 && self.activity.ss_shadow {
             self.activity.debug_trap = trap;
         } else if trap != 0 {
             self.system.dr6 |= trap;
-            self.raise(bus, Exception::DB)?;
+            self.attention = true;
+            return self.raise(bus, Exception::DB).map(|()| true);
         }
         let shadow = self.activity.sti_shadow || self.activity.ss_shadow;
         if shadow || self.lazy.known.contains(Rflags::TF) {
@@ -109,20 +112,22 @@ impl Vcpu {
         if self.activity.nmi_pending && !self.activity.nmi_blocked && !self.activity.ss_shadow {
             self.activity.nmi_pending = false;
             self.activity.nmi_blocked = true;
-            self.external(bus, Vector::NMI, "nmi")?;
-        } else if self.pins.intr && self.lazy.known.contains(Rflags::IF) && !shadow {
+            self.attention = true;
+            return self.external(bus, Vector::NMI, "nmi").map(|()| true);
+        }
+        if self.pins.intr && self.lazy.known.contains(Rflags::IF) && !shadow {
             let vector = bus.acknowledge(self.ticks);
             self.limit = self.limit.min(bus.stop_at());
             self.look_at_pins(bus);
-            self.external(bus, vector, "external")?;
             // The next one may already be waiting.
             self.attention = true;
+            return self.external(bus, vector, "external").map(|()| true);
         }
         if self.activity.halted {
             self.attention = true;
             return Err(Exit::Halt);
         }
-        Ok(())
+        Ok(false)
     }
 
     fn external(
@@ -142,7 +147,12 @@ impl Vcpu {
             resume: self.lazy.known.contains(Rflags::RF),
         };
         match self.deliver(bus, d) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                // Counted as in `raise`: a line that stays up would interrupt for ever, where its
+                // gate leaves IF alone.
+                self.ticks += 1;
+                Ok(())
+            }
             Err(Fault::Exception(e)) => self.raise(bus, e),
             Err(Fault::Exit | Fault::Wait) => Err(self.take_exit()),
         }

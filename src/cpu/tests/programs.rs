@@ -92,3 +92,50 @@ fn the_chain_does_not_grow_the_stack() {
 
     assert_eq!(thread.join().unwrap(), 6_000_002);
 }
+
+/// Single steps through NOPs in real mode: the instruction and the #DB behind it take a tick
+/// each, and a budget of one covers one of them.
+#[test]
+fn a_trap_behind_the_last_instruction_waits_for_the_next_budget() {
+    let mut bench = Bench::real(&[0x90; 16]);
+    bench.bus.memory.write(4, &[0x00, 0x20, 0, 0]);
+    bench.bus.memory.write(0x2000, &[0xcf]); // iret
+    bench.edit(|s| (s.rip, s.gpr[4], s.rflags) = (0x1000, 0x9000, 0x102));
+    let mut places = Vec::new();
+
+    for ticks in 1..=6 {
+        assert_eq!(bench.cpu.run(&mut bench.bus, 1), Exit::Budget);
+        assert_eq!(bench.cpu.ticks(), ticks, "exactly the budget");
+        places.push(bench.cpu.save().rip);
+    }
+
+    assert_eq!(places, [0x1001, 0x2000, 0x1001, 0x1002, 0x2000, 0x1002]);
+}
+
+/// A line that stays up, through a gate that leaves IF alone: the next interrupt comes before the
+/// handler's first instruction, each takes a tick, and slices change nothing.
+#[test]
+fn interrupts_without_end_use_up_any_budget() {
+    let run = |slice: u64| {
+        let mut bench = Bench::protected(&[0x90; 16]);
+        let gate = [0x04, 0x00, 0x08, 0, 0, 0x8f, 0x01, 0]; // a trap gate to CODE + 4
+        bench.bus.memory.write(0x3000 + 8 * 0x20, &gate);
+        bench.bus.memory.write(0x4008, &[0xff, 0xff, 0, 0, 0, 0x9b, 0xcf, 0]);
+        bench.bus.intr = true;
+        bench.edit(|s| {
+            s.rflags = 0x202;
+            (s.system.idtr.base, s.system.gdtr.base) = (0x3000, 0x4000);
+        });
+        while bench.cpu.ticks() < 100 {
+            assert_eq!(bench.cpu.run(&mut bench.bus, slice), Exit::Budget);
+        }
+        bench.cpu.save()
+    };
+
+    let whole = run(100);
+
+    assert_eq!((whole.ticks, whole.rip), (100, 0x1_0004));
+    assert_eq!(whole.gpr[gpr::RSP], 0x9_0000 - 100 * 12, "a frame each");
+    assert_eq!(run(1), whole);
+    assert_eq!(run(10), whole);
+}
