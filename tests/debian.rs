@@ -4,13 +4,13 @@
 //! The kernels come from Debian's packages and are not in the tree. Where one is not installed its
 //! test says loudly that it was skipped. So it does in a debug build, which would take an hour.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 
 use cutaway::{Boot, Config, Stop};
 use cutaway_tests::guest::{Guest, usual_config};
 use cutaway_tests::initramfs;
-use cutaway_tests::skip::{passed, readable, skipped};
+use cutaway_tests::skip::{newest_cloud_kernel, passed, readable, skipped};
 
 const MIB: u64 = 1 << 20;
 /// Ticks are nanoseconds at the usual rate: five minutes of guest time.
@@ -75,19 +75,6 @@ fn cloud_files(what: &str) -> Option<Files> {
     let busybox = readable("/bin/busybox", what, "install busybox-static")?;
     let initrd = initramfs::busybox(&bytes_of(&busybox));
     Some(Files { kernel: bytes_of(&kernel), initrd })
-}
-
-fn newest_cloud_kernel() -> Option<PathBuf> {
-    let entries = std::fs::read_dir("/boot").ok()?;
-    let is_cloud = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("vmlinuz-") && name.ends_with("-cloud-amd64")
-    };
-    let mut kernels: Vec<_> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_cloud).collect();
-    kernels.sort();
-    let kernel = kernels.pop()?;
-    std::fs::File::open(&kernel).is_ok().then_some(kernel)
 }
 
 fn config() -> Config {

@@ -2,6 +2,7 @@
 //! guests that are built or found on the host.
 #![forbid(unsafe_code)]
 
+pub mod debian_root;
 pub mod guest;
 pub mod initramfs;
 pub mod skip;

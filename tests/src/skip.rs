@@ -44,3 +44,18 @@ pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
+
+/// The newest of Debian's kernels for virtual machines that is installed and can be read.
+#[must_use]
+pub fn newest_cloud_kernel() -> Option<PathBuf> {
+    let entries = std::fs::read_dir("/boot").ok()?;
+    let is_cloud = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("vmlinuz-") && name.ends_with("-cloud-amd64")
+    };
+    let mut kernels: Vec<_> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_cloud).collect();
+    kernels.sort();
+    let kernel = kernels.pop()?;
+    std::fs::File::open(&kernel).is_ok().then_some(kernel)
+}
