@@ -1,0 +1,241 @@
+//! Whether two outcomes of a case are the same as far as they can be, and what differs.
+
+use iced_x86::Code;
+
+use crate::case::{Case, Outcome, ending};
+use crate::generate::encode::decode;
+
+/// RF: faults push it set, traps do not, and no instruction here reads it.
+const RF: u64 = 1 << 16;
+const TF: u64 = 1 << 8;
+/// First address of the kernel's half in Linux's eyes.
+const KERNEL: u64 = 0x7fff_ffff_f000;
+/// Vectors with an error code.
+const CODED: [u32; 7] = [8, 10, 11, 12, 13, 14, 17];
+const PAGE_FAULT: u32 = 14;
+/// Selector of 64-bit code.
+const CODE64: u16 = crate::place::gdt::CODE64;
+
+/// A bit that is not compared.
+#[derive(Clone, Copy, Debug)]
+pub struct Masked {
+    /// Of which forms.
+    pub applies: fn(Code) -> bool,
+    /// What of RFLAGS.
+    pub rflags: u64,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// All masked bits.
+pub const MASKED: &[Masked] = &[];
+
+/// Takes everything out of an outcome that says nothing about the instruction.
+pub fn normalise(case: &Case, code: Code, outcome: &mut Outcome) {
+    let vector = outcome.ending.vector;
+    if vector >= ending::SYSTEM_CALL {
+        let ending = outcome.ending.vector;
+        *outcome = Outcome::LOST;
+        outcome.ending.vector = ending;
+        return;
+    }
+    if !CODED.contains(&vector) {
+        outcome.ending.error = 0;
+    }
+    if vector != PAGE_FAULT {
+        outcome.ending.address = 0;
+    } else if outcome.ending.address >= KERNEL {
+        // Linux says "protection" of all of them, to hide which are mapped.
+        outcome.ending.error |= 1;
+    }
+    let registers = &mut outcome.registers;
+    registers.rflags &= !RF;
+    if case.bits != 64 {
+        // The upper halves are undefined in and after compatibility mode.
+        for register in &mut registers.gpr {
+            *register &= 0xffff_ffff;
+        }
+        if registers.selectors[1] != CODE64 {
+            registers.rip &= 0xffff_ffff;
+        }
+    }
+    for masked in MASKED.iter().filter(|masked| (masked.applies)(code)) {
+        registers.rflags &= !masked.rflags;
+    }
+    for word in &mut outcome.words[(outcome.count as usize).min(crate::case::WORDS)..] {
+        *word = (0, 0);
+    }
+}
+
+/// For a run without TF: sets it, as the other side has it.
+pub fn set_trap_flag(outcome: &mut Outcome) {
+    outcome.registers.rflags |= TF;
+}
+
+/// Whether two normalised outcomes are equal.
+#[must_use]
+pub fn same(a: &Outcome, b: &Outcome) -> bool {
+    a.ending == b.ending
+        && a.registers == b.registers
+        && a.count == b.count
+        && a.words() == b.words()
+}
+
+/// A number that differs if a normalised outcome does.
+#[must_use]
+pub fn hash(outcome: &Outcome) -> u64 {
+    let mut hash = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut put = |word: u64| {
+        hash = (hash ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        hash ^= hash >> 29;
+    };
+    put(u64::from(outcome.ending.vector) << 32 | u64::from(outcome.ending.error));
+    put(outcome.ending.address);
+    let registers = &outcome.registers;
+    registers.gpr.iter().for_each(|&word| put(word));
+    put(registers.rip);
+    put(registers.rflags);
+    let selectors = registers.selectors;
+    put(selectors.iter().take(3).fold(0, |all, &s| all << 16 | u64::from(s)));
+    put(selectors.iter().skip(3).fold(0, |all, &s| all << 16 | u64::from(s)));
+    registers.bases.iter().for_each(|&word| put(word));
+    for bytes in registers.x87.as_chunks::<8>().0 {
+        put(u64::from_le_bytes(*bytes));
+    }
+    for st in &registers.st {
+        st.as_chunks::<8>().0.iter().for_each(|bytes| put(u64::from_le_bytes(*bytes)));
+    }
+    put(registers.mxcsr);
+    registers.ymm.iter().flatten().for_each(|&word| put(word));
+    put(outcome.count);
+    outcome.words().iter().for_each(|&(at, word)| {
+        put(at);
+        put(word);
+    });
+    crate::generate::values::mix(hash)
+}
+
+/// What an ending is called.
+#[must_use]
+pub fn ending_name(vector: u32) -> String {
+    match vector {
+        1 => "completed".to_owned(),
+        ending::SYSTEM_CALL => "system call".to_owned(),
+        ending::LOST => "process lost".to_owned(),
+        ending::UNIMPLEMENTED => "not implemented".to_owned(),
+        ending::STOPPED => "stopped".to_owned(),
+        _ => match cutaway_isa::Vector(vector as u8).mnemonic() {
+            Some(name) => name.to_owned(),
+            None => format!("vector {vector}"),
+        },
+    }
+}
+
+const NAMES: [&str; 16] = [
+    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
+    "r14", "r15",
+];
+const SEGMENTS: [&str; 6] = ["es", "cs", "ss", "ds", "fs", "gs"];
+
+/// Every part of an outcome with its name and value, as text.
+fn parts(outcome: &Outcome) -> Vec<(String, String)> {
+    let mut parts = Vec::new();
+    let mut put = |name: &str, value: String| parts.push((name.to_owned(), value));
+    let ending = outcome.ending;
+    put("ending", ending_name(ending.vector));
+    put("error code", format!("{:#x}", ending.error));
+    put("cr2", format!("{:#x}", ending.address));
+    let registers = &outcome.registers;
+    for (name, value) in NAMES.iter().zip(registers.gpr) {
+        put(name, format!("{value:#x}"));
+    }
+    put("rip", format!("{:#x}", registers.rip));
+    put("rflags", flags_text(registers.rflags));
+    for (name, value) in SEGMENTS.iter().zip(registers.selectors) {
+        put(name, format!("{value:#x}"));
+    }
+    put("fs base", format!("{:#x}", registers.bases[0]));
+    put("gs base", format!("{:#x}", registers.bases[1]));
+    let x87 = &registers.x87;
+    let word = |at: usize| u16::from_le_bytes([x87[at], x87[at + 1]]);
+    put("fcw", format!("{:#x}", word(0)));
+    put("fsw", format!("{:#x}", word(2)));
+    put("ftw", format!("{:#x}", word(4)));
+    put("fop", format!("{:#x}", word(6)));
+    put("fip", format!("{:02x?}", &x87[8..16]));
+    put("fdp", format!("{:02x?}", &x87[16..24]));
+    for (n, st) in registers.st.iter().enumerate() {
+        let significand = u64::from_le_bytes(*st.first_chunk().expect("16 bytes"));
+        let exponent = u16::from_le_bytes([st[8], st[9]]);
+        put(&format!("st{n}"), format!("{exponent:04x}:{significand:016x}"));
+    }
+    put("mxcsr", format!("{:#x}", registers.mxcsr));
+    for (n, ymm) in registers.ymm.iter().enumerate() {
+        let [a, b, c, d] = ymm;
+        put(&format!("ymm{n}"), format!("{d:016x}_{c:016x}_{b:016x}_{a:016x}"));
+    }
+    for (at, value) in outcome.words() {
+        put(&format!("[window + {at:#x}]"), format!("{value:#018x}"));
+    }
+    parts
+}
+
+fn flags_text(flags: u64) -> String {
+    let names = [
+        (0, "CF"), (2, "PF"), (4, "AF"), (6, "ZF"), (7, "SF"), (8, "TF"), (10, "DF"), (11, "OF"),
+        (14, "NT"), (18, "AC"), (21, "ID"),
+    ];
+    let set = names.iter().filter(|(bit, _)| flags >> bit & 1 != 0).map(|(_, name)| *name);
+    format!("{flags:#x} {}", set.collect::<Vec<_>>().join(" "))
+}
+
+/// What differs: name, the first outcome's value, the second's.
+#[must_use]
+pub fn differences(a: &Outcome, b: &Outcome) -> Vec<[String; 3]> {
+    let (a, b) = (parts(a), parts(b));
+    let mut differences = Vec::new();
+    let find = |parts: &[(String, String)], name: &str| {
+        parts.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
+    };
+    for (name, value) in &a {
+        let other = find(&b, name).unwrap_or_else(|| "unchanged".to_owned());
+        if *value != other {
+            differences.push([name.clone(), value.clone(), other]);
+        }
+    }
+    for (name, value) in &b {
+        if find(&a, name).is_none() {
+            differences.push([name.clone(), "unchanged".to_owned(), value.clone()]);
+        }
+    }
+    differences
+}
+
+/// The instruction of a case with its bytes.
+#[must_use]
+pub fn disassemble(case: &Case) -> String {
+    let bytes: Vec<String> = case.code().iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = decode(case.size(), case.code()).map_or_else(
+        || "no instruction".to_owned(),
+        |found| {
+            let mut instruction = found.instruction;
+            instruction.set_ip(case.registers.rip);
+            cutaway_isa::disassemble(&instruction)
+        },
+    );
+    format!("{} ({} bits): {text}", bytes.join(" "), case.bits)
+}
+
+/// What of a case can matter: registers and memory before it.
+#[must_use]
+pub fn describe(case: &Case) -> Vec<(String, String)> {
+    let mut outcome = Outcome { registers: case.registers, ..Outcome::LOST };
+    outcome.ending.vector = 1;
+    let mut parts = parts(&outcome);
+    parts.drain(..3);
+    for patch in case.patches() {
+        let bytes = &patch.bytes()[..patch.bytes().len().min(32)];
+        parts.push((format!("[window + {:#x}]", patch.offset), format!("{bytes:02x?}")));
+    }
+    parts
+}
