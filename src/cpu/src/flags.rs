@@ -29,9 +29,12 @@ pub(crate) enum Flags<V> {
     Ror { w: Width, result: V },
     /// BT and its kin: CF is 0 or 1; the others stay.
     Carry { carry: V },
-    /// MUL, IMUL: SF ZF PF from the low half of the product, CF and OF are `significant` (0 or 1).
-    /// AF is undefined; given as 0.
-    Product { w: Width, low: V, significant: V },
+    /// MUL, IMUL: CF and OF are `significant` (0 or 1). The others are undefined: on the reference
+    /// silicon they stay.
+    Product { significant: V },
+    /// DIV, IDIV: all undefined. On the reference silicon SF ZF PF are cleared, AF is set, CF and
+    /// OF stay.
+    Quotient,
 }
 
 /// The kinds of [`Flags`] as the lazy form stores them.
@@ -132,10 +135,16 @@ impl Lazy {
                 self.carry = carry_bits(carry != 0, self.of());
                 return;
             }
-            Flags::Product { w, low, significant } => {
+            Flags::Product { significant } => {
                 let on = significant != 0;
-                (self.kind, self.width, self.result) = (Kind::Logic, w, low);
                 self.carry = carry_bits(on, on);
+                return;
+            }
+            Flags::Quotient => {
+                let carry = carry_bits(self.cf(), self.of());
+                // As after a SAR to 1: positive, not zero, odd parity, AF set.
+                (self.kind, self.width, self.carry) = (Kind::Sar, Width::Byte, carry);
+                (self.a, self.b, self.result) = (2, 1, 1);
                 return;
             }
             Flags::Inc { w, result } => (Kind::Inc, w, self.a, u64::from(self.cf()), result),
@@ -202,7 +211,11 @@ impl Lazy {
             Kind::Logic | Kind::Sar => false,
             Kind::Inc => result == sign,
             Kind::Dec => result == sign - 1,
-            Kind::Shl => self.cf() != (result & sign != 0),
+            // SHLD of a word by more than it has bits brings in bits of the source a second time;
+            // the reference silicon takes its sign for 0 then.
+            Kind::Shl => {
+                self.cf() != (result & sign != 0 && b < u64::from(width.bits()))
+            }
             // The two top bits of the result differ: for a count of 1 this is the old sign.
             Kind::Shr => (result ^ result << 1) & sign != 0,
         }

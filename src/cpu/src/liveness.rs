@@ -67,6 +67,10 @@ fn surely_set(i: &Instruction) -> Rflags {
 }
 
 fn may_set(i: &Instruction) -> Rflags {
+    if i.mnemonic() == Mnemonic::Imul {
+        // What is undefined after it stays.
+        return Rflags::CF | Rflags::OF;
+    }
     flags_of(i.rflags_modified())
 }
 

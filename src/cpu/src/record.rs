@@ -173,9 +173,10 @@ impl Record {
                 format!("CF := sign of {result}; OF := its two top bits differ")
             }
             Flags::Carry { carry } => format!("CF := {carry}"),
-            Flags::Product { low, significant, .. } => {
-                format!("CF := {significant}; OF := {significant}; SF ZF PF from {low}; AF := 0")
+            Flags::Product { significant } => {
+                format!("CF := {significant}; OF := {significant}")
             }
+            Flags::Quotient => "SF := 0; ZF := 0; PF := 0; AF := 1".to_owned(),
             Flags::Shl { a, count, result, .. } => {
                 format!("CF := last bit out of {a} << {count}; OF SF ZF PF from {result}")
             }

@@ -1,8 +1,8 @@
 //! Multiplication and division: MUL IMUL DIV IDIV.
 //!
 //! Source: Intel SDM vol. 2, the page of each mnemonic. SF ZF AF PF are undefined after a
-//! multiplication: given from the low half of the product with AF = 0 (Unverified). DIV leaves all
-//! flags.
+//! multiplication and stay; all flags are undefined after a division, which clears SF ZF PF, sets AF
+//! and leaves CF OF. (Measured on Zen 3.)
 
 use crate::flags::Flags;
 use crate::table::rows;
@@ -27,14 +27,14 @@ fn wide<T: Target>(t: &mut T, signed: bool, w: Width) -> Step<T> {
     };
     let significant = t.compare(Cmp::Ne, w, &high, &extension);
     if w == Byte {
-        t.set_gpr(RAX, Byte, low.clone());
+        t.set_gpr(RAX, Byte, low);
         t.set_ah(high);
     } else {
-        t.set_gpr(RAX, w, low.clone());
+        t.set_gpr(RAX, w, low);
         t.set_gpr(RDX, w, high);
     }
     let significant = t.truth(w, &significant);
-    t.set_flags(Flags::Product { w, low, significant });
+    t.set_flags(Flags::Product { significant });
     Ok(())
 }
 
@@ -58,9 +58,9 @@ fn imul_into<T: Target>(t: &mut T, first: u32, second: u32, w: Width) -> Step<T>
     let last = t.constant(Byte, u64::from(w.bits() - 1));
     let extension = t.bin(Bin::Sar, w, &low, &last);
     let significant = t.compare(Cmp::Ne, w, &high, &extension);
-    t.write(0, w, low.clone())?;
+    t.write(0, w, low)?;
     let significant = t.truth(w, &significant);
-    t.set_flags(Flags::Product { w, low, significant });
+    t.set_flags(Flags::Product { significant });
     Ok(())
 }
 
@@ -78,6 +78,7 @@ fn division<T: Target>(t: &mut T, signed: bool, w: Width) -> Step<T> {
     } else {
         t.set_gpr(RDX, w, remainder)
     }
+    t.set_flags(Flags::Quotient);
     Ok(())
 }
 
