@@ -1,6 +1,9 @@
 //! The decoder: bytes to instructions, and instructions to text.
 
-use iced_x86::{Decoder, DecoderError, DecoderOptions, Formatter, Instruction, NasmFormatter};
+use iced_x86::{
+    Code, Decoder, DecoderError, DecoderOptions, Formatter, Instruction, NasmFormatter, OpKind,
+    Register,
+};
 
 /// Default operand and address size of a code segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,9 +47,12 @@ pub const MAX_LENGTH: usize = 15;
 /// Branch targets and RIP-relative addresses in the result are absolute, reckoned from `ip`.
 pub fn decode(size: CodeSize, bytes: &[u8], ip: u64) -> Result<Instruction, DecodeError> {
     let mut decoder = Decoder::with_ip(size.bits(), bytes, ip, DecoderOptions::AMD);
-    let instruction = decoder.decode();
+    let mut instruction = decoder.decode();
     match decoder.last_error() {
-        DecoderError::None => Ok(instruction),
+        DecoderError::None => {
+            adapt(size, bytes, &mut instruction);
+            Ok(instruction)
+        }
         error => Err(reason(error, size, bytes)),
     }
 }
@@ -69,12 +75,79 @@ impl<'a> Stream<'a> {
     /// error there is no next one.
     pub fn decode(&mut self) -> Result<Instruction, DecodeError> {
         let start = self.decoder.position();
-        let instruction = self.decoder.decode();
+        let mut instruction = self.decoder.decode();
         match self.decoder.last_error() {
-            DecoderError::None => Ok(instruction),
+            DecoderError::None => {
+                adapt(self.size, &self.bytes[start..], &mut instruction);
+                Ok(instruction)
+            }
             error => Err(reason(error, self.size, &self.bytes[start..])),
         }
     }
+}
+
+/// What the reference silicon takes otherwise than iced-x86 (measured on Zen 3).
+fn adapt(size: CodeSize, bytes: &[u8], instruction: &mut Instruction) {
+    let segment = instruction.segment_prefix();
+    if size == CodeSize::Bits64
+        && matches!(segment, Register::ES | Register::CS | Register::SS | Register::DS)
+    {
+        // Ignored; the base register alone says whether #SS or #GP is raised (Intel SDM vol. 1
+        // §3.4.2.1, "Segment Registers in 64-Bit Mode").
+        instruction.set_segment_prefix(Register::None);
+    }
+    let (repe, repne) = (instruction.has_repe_prefix(), instruction.has_repne_prefix());
+    if repe || repne {
+        let (equal, unequal) = match instruction.code() {
+            Code::Loope_rel8_16_CX | Code::Loopne_rel8_16_CX => {
+                (Code::Loope_rel8_16_CX, Code::Loopne_rel8_16_CX)
+            }
+            Code::Loope_rel8_16_ECX | Code::Loopne_rel8_16_ECX => {
+                (Code::Loope_rel8_16_ECX, Code::Loopne_rel8_16_ECX)
+            }
+            Code::Loope_rel8_16_RCX | Code::Loopne_rel8_16_RCX => {
+                (Code::Loope_rel8_16_RCX, Code::Loopne_rel8_16_RCX)
+            }
+            Code::Loope_rel8_32_CX | Code::Loopne_rel8_32_CX => {
+                (Code::Loope_rel8_32_CX, Code::Loopne_rel8_32_CX)
+            }
+            Code::Loope_rel8_32_ECX | Code::Loopne_rel8_32_ECX => {
+                (Code::Loope_rel8_32_ECX, Code::Loopne_rel8_32_ECX)
+            }
+            Code::Loope_rel8_64_ECX | Code::Loopne_rel8_64_ECX => {
+                (Code::Loope_rel8_64_ECX, Code::Loopne_rel8_64_ECX)
+            }
+            Code::Loope_rel8_64_RCX | Code::Loopne_rel8_64_RCX => {
+                (Code::Loope_rel8_64_RCX, Code::Loopne_rel8_64_RCX)
+            }
+            _ => return,
+        };
+        // A repeat prefix wins over the opcode.
+        instruction.set_code(if repe { equal } else { unequal });
+    }
+    if size == CodeSize::Bits64 && instruction.code() == Code::Pause {
+        exchange_for_pause(&bytes[..instruction.len()], instruction);
+    }
+}
+
+/// F3 90 with REX.B is no PAUSE but XCHG of R8 and rAX: as without REX, the prefix says nothing.
+fn exchange_for_pause(bytes: &[u8], instruction: &mut Instruction) {
+    let [prefixes @ .., rex, _] = bytes else { return };
+    if rex & 0xf1 != 0x41 {
+        return;
+    }
+    let (code, operands) = if rex & 8 != 0 {
+        (Code::Xchg_r64_RAX, [Register::R8, Register::RAX])
+    } else if prefixes.contains(&0x66) {
+        (Code::Xchg_r16_AX, [Register::R8W, Register::AX])
+    } else {
+        (Code::Xchg_r32_EAX, [Register::R8D, Register::EAX])
+    };
+    instruction.set_code(code);
+    instruction.set_op0_kind(OpKind::Register);
+    instruction.set_op0_register(operands[0]);
+    instruction.set_op1_kind(OpKind::Register);
+    instruction.set_op1_register(operands[1]);
 }
 
 fn reason(error: DecoderError, size: CodeSize, bytes: &[u8]) -> DecodeError {
