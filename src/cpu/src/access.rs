@@ -46,7 +46,7 @@ impl Vcpu {
     }
 
     /// #AC where the access is misaligned and checking is on.
-    fn check_alignment(&self, linear: u64, size: u64) -> Result<(), Fault> {
+    pub(crate) fn check_alignment(&self, linear: u64, size: u64) -> Result<(), Fault> {
         let on = self.slow_bank
             && self.system.cr0 & Cr0::AM.bits() != 0
             && self.lazy.known.contains(Rflags::AC)

@@ -456,6 +456,7 @@ impl Target for Exec<'_> {
                         if size == VectorSize::XmmAligned && linear & 15 != 0 {
                             return Err(Exception::GP0.into());
                         }
+                        self.cpu.check_alignment(linear, 16)?;
                         return self.read_xmm(linear);
                     }
                 };
@@ -480,6 +481,7 @@ impl Target for Exec<'_> {
                         if size == VectorSize::XmmAligned && linear & 15 != 0 {
                             return Err(Exception::GP0.into());
                         }
+                        self.cpu.check_alignment(linear, 16)?;
                         return self.write_xmm(linear, value);
                     }
                 };

@@ -127,9 +127,14 @@ fn cmpxchg<T: Target>(t: &mut T, w: Width) -> Step<T> {
     let equal = t.compare(Cmp::Eq, w, &a, &b);
     let stored = t.select(&equal, w, &new, &b);
     let accumulator = select_accumulator(t, w, &equal, &b);
-    // `modify` has made sure that the write succeeds; it comes last since it may be RAX's.
-    t.set_gpr(0, Qword, accumulator);
-    t.write(0, w, stored)?;
+    if t.is_memory(0) {
+        // Before RAX changes, which may be part of the address.
+        t.write(0, w, stored)?;
+        t.set_gpr(0, Qword, accumulator);
+    } else {
+        t.set_gpr(0, Qword, accumulator);
+        t.write(0, w, stored)?;
+    }
     t.set_flags(Flags::Sub { w, a, b, difference });
     Ok(())
 }

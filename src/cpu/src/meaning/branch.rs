@@ -123,6 +123,10 @@ rows! {
     branch relative Loopne_rel8_16_ECX => loop_while(Some(Cc::Ne), Dword, Word);
     branch relative Jcxz_rel8_16 => jcxz(Word, Word);
     branch relative Jecxz_rel8_16 => jcxz(Dword, Word);
+    branch relative Loop_rel8_16_RCX => loop_while(None, Qword, Word);
+    branch relative Loope_rel8_16_RCX => loop_while(Some(Cc::E), Qword, Word);
+    branch relative Loopne_rel8_16_RCX => loop_while(Some(Cc::Ne), Qword, Word);
+    branch relative Jrcxz_rel8_16 => jcxz(Qword, Word);
     branch relative Jo_rel8_32 | Jo_rel32_32 => jcc(Cc::O, Dword);
     branch relative Jno_rel8_32 | Jno_rel32_32 => jcc(Cc::No, Dword);
     branch relative Jb_rel8_32 | Jb_rel32_32 => jcc(Cc::B, Dword);

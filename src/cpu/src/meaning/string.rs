@@ -67,8 +67,9 @@ fn cmps<T: Target>(t: &mut T, w: Width) -> Step<T> {
     let address = t.address_width();
     let seg = t.segment();
     let (first, second) = (t.gpr(gpr::RSI, address), t.gpr(gpr::RDI, address));
-    let a = t.load(seg, w, &first)?;
+    // In this order on the reference silicon: a fault of the destination comes first.
     let b = t.load(Seg::Es, w, &second)?;
+    let a = t.load(seg, w, &first)?;
     let difference = t.bin(Bin::Sub, w, &a, &b);
     advance(t, gpr::RSI, w);
     advance(t, gpr::RDI, w);
@@ -119,6 +120,8 @@ type One = fn(&mut Exec<'_>, Width) -> Result<(), Fault>;
 #[derive(Clone, Copy, PartialEq)]
 enum Bulk {
     None,
+    /// Not at all: the port sees each access.
+    Port,
     Move,
     Store,
 }
@@ -133,15 +136,17 @@ fn string(e: &mut Exec<'_>, one: One, w: Width, compares: bool, bulk: Bulk) -> R
     let address = e.address_width();
     let mut count = e.gpr(gpr::RCX, address);
     if count == 0 {
-        // A 32-bit counter that is looked at loses its upper half.
-        e.set_gpr(gpr::RCX, address, 0);
+        if bulk == Bulk::Port {
+            // Checked before the counter (measured on Zen 3).
+            super::io::check_port(e, e.cpu.r[gpr::RDX] as u16, w)?;
+        }
         return Ok(());
     }
     let single = e.cpu.lazy.known.contains(Rflags::TF);
     loop {
         let room = e.cpu.limit.saturating_sub(e.cpu.ticks).max(1);
         let done = match bulk {
-            Bulk::None => 0,
+            Bulk::None | Bulk::Port => 0,
             _ if single => 0,
             Bulk::Move => move_run(e, w, count.min(room)),
             Bulk::Store => store_run(e, w, count.min(room)),
@@ -268,7 +273,7 @@ macro_rules! string_row {
 
 macro_rules! port_row {
     ($one:ident, $w:ident) => {
-        Some(crate::table::Row::plain(|e| string(e, $one, $w, false, Bulk::None)))
+        Some(crate::table::Row::plain(|e| string(e, $one, $w, false, Bulk::Port)))
     };
 }
 

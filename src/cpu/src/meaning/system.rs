@@ -398,6 +398,7 @@ fn cmpxchg_pair(e: &mut Exec<'_>, w: Width) -> Done {
     if w == Qword && linear & 15 != 0 {
         return Err(Exception::GP0.into());
     }
+    e.cpu.check_alignment(linear, 2 * w.bytes())?;
     let user = e.cpu.is_user();
     e.cpu.probe_linear(e.bus, linear, 2 * w.bytes(), crate::paging::Access::Write, user)?;
     let upper = e.cpu.wrap(linear.wrapping_add(w.bytes()));
@@ -464,6 +465,9 @@ rows! {
     exec Lsl_r32_r32m16 => |e| lsl(e, Dword);
     exec Lsl_r64_r64m16 => |e| lsl(e, Qword);
     exec Arpl_rm16_r16 | Arpl_r32m16_r32 => arpl;
+    // Shadow stacks, which no model has: those outside the space of NOPs.
+    exec Rstorssp_m64 | Clrssbsy_m64 | Setssbsy | Saveprevssp | Incsspd_r32 | Incsspq_r64
+        | Wrssd_m32_r32 | Wrssq_m64_r64 | Wrussd_m32_r32 | Wrussq_m64_r64 => |_| Err(Exception::UD.into());
     exec Clts => clts;
     exec Hlt => hlt;
     exec Invlpg_m => invlpg;

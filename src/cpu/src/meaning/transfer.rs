@@ -174,6 +174,15 @@ rows! {
     registers Cdq => sign_to_rdx(Dword);
     registers Cqo => sign_to_rdx(Qword);
     implied Nopw | Nopd | Nopq | Nop_rm16 | Nop_rm32 | Nop_rm64 | Pause | Endbr32 | Endbr64 | Rdsspd_r32 | Rdsspq_r64 => nop();
+    implied Reservednop_rm16_r16_0F0D | Reservednop_rm32_r32_0F0D | Reservednop_rm64_r64_0F0D
+        | Reservednop_rm16_r16_0F18 | Reservednop_rm32_r32_0F18 | Reservednop_rm64_r64_0F18
+        | Reservednop_rm16_r16_0F19 | Reservednop_rm32_r32_0F19 | Reservednop_rm64_r64_0F19
+        | Reservednop_rm16_r16_0F1A | Reservednop_rm32_r32_0F1A | Reservednop_rm64_r64_0F1A
+        | Reservednop_rm16_r16_0F1B | Reservednop_rm32_r32_0F1B | Reservednop_rm64_r64_0F1B
+        | Reservednop_rm16_r16_0F1C | Reservednop_rm32_r32_0F1C | Reservednop_rm64_r64_0F1C
+        | Reservednop_rm16_r16_0F1D | Reservednop_rm32_r32_0F1D | Reservednop_rm64_r64_0F1D
+        | Reservednop_rm16_r16_0F1E | Reservednop_rm32_r32_0F1E | Reservednop_rm64_r64_0F1E
+        | Reservednop_rm16_r16_0F1F | Reservednop_rm32_r32_0F1F | Reservednop_rm64_r64_0F1F => nop();
     unary Seto_rm8 => set(Cc::O);
     to_register Cmovo_r16_rm16 => cmov(Cc::O, Word);
     to_register Cmovo_r32_rm32 => cmov(Cc::O, Dword);

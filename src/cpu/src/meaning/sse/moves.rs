@@ -130,6 +130,8 @@ pub(in crate::meaning) fn masked_store(e: &mut Exec<'_>, count: usize) -> Result
     let w = e.address_width();
     let address = e.gpr(gpr::RDI, w);
     let chosen = |i: usize| mask.0[i] & 0x80 != 0;
+    let linear = e.cpu.linear(seg, address, 1, crate::paging::Access::Write)?;
+    e.cpu.check_alignment(linear, count as u64)?;
     for i in (0..count).filter(|&i| chosen(i)) {
         let at = address.wrapping_add(i as u64) & w.mask();
         e.cpu.probe_write(e.bus, seg, at, 1)?;
