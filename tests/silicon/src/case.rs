@@ -224,3 +224,53 @@ impl Outcome {
         &self.words[..(self.count as usize).min(WORDS)]
     }
 }
+
+/// Qwords of [`Registers`].
+pub const REGISTER_WORDS: usize = 106;
+
+impl Registers {
+    /// All of it as qwords, in the order of the fields.
+    #[must_use]
+    pub fn words(&self) -> [u64; REGISTER_WORDS] {
+        let mut words = [0; REGISTER_WORDS];
+        words[..16].copy_from_slice(&self.gpr);
+        (words[16], words[17]) = (self.rip, self.rflags);
+        for (n, &selector) in self.selectors.iter().enumerate() {
+            words[18 + n / 4] |= u64::from(selector) << (16 * (n % 4));
+        }
+        words[20..22].copy_from_slice(&self.bases);
+        for (word, bytes) in words[22..25].iter_mut().zip(self.x87.as_chunks::<8>().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        let st = self.st.as_flattened().as_chunks::<8>().0;
+        for (word, bytes) in words[25..41].iter_mut().zip(st) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        words[41] = self.mxcsr;
+        words[42..].copy_from_slice(self.ymm.as_flattened());
+        words
+    }
+
+    /// The reverse of [`Self::words`].
+    #[must_use]
+    pub fn from_words(words: &[u64; REGISTER_WORDS]) -> Self {
+        let mut registers = Self::ZERO;
+        registers.gpr.copy_from_slice(&words[..16]);
+        (registers.rip, registers.rflags) = (words[16], words[17]);
+        for (n, selector) in registers.selectors.iter_mut().enumerate() {
+            *selector = (words[18 + n / 4] >> (16 * (n % 4))) as u16;
+        }
+        registers.bases.copy_from_slice(&words[20..22]);
+        let x87 = registers.x87.as_chunks_mut::<8>().0;
+        for (bytes, word) in x87.iter_mut().zip(&words[22..25]) {
+            *bytes = word.to_le_bytes();
+        }
+        let st = registers.st.as_flattened_mut().as_chunks_mut::<8>().0;
+        for (bytes, word) in st.iter_mut().zip(&words[25..41]) {
+            *bytes = word.to_le_bytes();
+        }
+        registers.mxcsr = words[41];
+        registers.ymm.as_flattened_mut().copy_from_slice(&words[42..]);
+        registers
+    }
+}

@@ -2,8 +2,10 @@
 
 use iced_x86::Code;
 
-use crate::case::{Case, Outcome, ending};
+use crate::case::{Case, Outcome, ending, seg};
+use crate::generate::Generated;
 use crate::generate::encode::decode;
+use crate::generate::values::mix;
 
 /// RF: faults push it set, traps do not, and no instruction here reads it.
 const RF: u64 = 1 << 16;
@@ -23,6 +25,8 @@ pub struct Masked {
     pub applies: fn(Code) -> bool,
     /// What of RFLAGS.
     pub rflags: u64,
+    /// What is masked, in words.
+    pub what: &'static str,
     /// Why.
     pub reason: &'static str,
 }
@@ -31,7 +35,9 @@ pub struct Masked {
 pub const MASKED: &[Masked] = &[];
 
 /// Takes everything out of an outcome that says nothing about the instruction.
-pub fn normalise(case: &Case, code: Code, outcome: &mut Outcome) {
+pub fn normalise(generated: &Generated, outcome: &mut Outcome) {
+    let case = &generated.case;
+    let code = generated.encoding.instruction.code();
     let vector = outcome.ending.vector;
     if vector >= ending::SYSTEM_CALL {
         let ending = outcome.ending.vector;
@@ -50,6 +56,13 @@ pub fn normalise(case: &Case, code: Code, outcome: &mut Outcome) {
     }
     let registers = &mut outcome.registers;
     registers.rflags &= !RF;
+    for n in [seg::ES, seg::DS, seg::FS, seg::GS] {
+        // The kernel's return to the signal handler clears the RPL of null selectors (Intel SDM
+        // vol. 2, "IRET", RETURN-TO-OUTER-PRIVILEGE-LEVEL).
+        if registers.selectors[n] <= 3 {
+            registers.selectors[n] = 0;
+        }
+    }
     if case.bits != 64 {
         // The upper halves are undefined in and after compatibility mode.
         for register in &mut registers.gpr {
@@ -91,28 +104,13 @@ pub fn hash(outcome: &Outcome) -> u64 {
     };
     put(u64::from(outcome.ending.vector) << 32 | u64::from(outcome.ending.error));
     put(outcome.ending.address);
-    let registers = &outcome.registers;
-    registers.gpr.iter().for_each(|&word| put(word));
-    put(registers.rip);
-    put(registers.rflags);
-    let selectors = registers.selectors;
-    put(selectors.iter().take(3).fold(0, |all, &s| all << 16 | u64::from(s)));
-    put(selectors.iter().skip(3).fold(0, |all, &s| all << 16 | u64::from(s)));
-    registers.bases.iter().for_each(|&word| put(word));
-    for bytes in registers.x87.as_chunks::<8>().0 {
-        put(u64::from_le_bytes(*bytes));
-    }
-    for st in &registers.st {
-        st.as_chunks::<8>().0.iter().for_each(|bytes| put(u64::from_le_bytes(*bytes)));
-    }
-    put(registers.mxcsr);
-    registers.ymm.iter().flatten().for_each(|&word| put(word));
+    outcome.registers.words().iter().for_each(|&word| put(word));
     put(outcome.count);
     outcome.words().iter().for_each(|&(at, word)| {
         put(at);
         put(word);
     });
-    crate::generate::values::mix(hash)
+    mix(hash)
 }
 
 /// What an ending is called.
@@ -238,4 +236,43 @@ pub fn describe(case: &Case) -> Vec<(String, String)> {
         parts.push((format!("[window + {:#x}]", patch.offset), format!("{bytes:02x?}")));
     }
     parts
+}
+
+/// Whether silicon's results of a `Code` are approximations that the manuals give an error bound
+/// for (Intel SDM vol. 1 §8.3.10, "Transcendental Instruction Accuracy"; AMD APM vol. 5): one
+/// processor's last bits are as good as another's.
+#[must_use]
+pub fn is_tolerant(code: Code) -> bool {
+    matches!(
+        code,
+        Code::F2xm1
+            | Code::Fyl2x
+            | Code::Fyl2xp1
+            | Code::Fptan
+            | Code::Fpatan
+            | Code::Fsin
+            | Code::Fcos
+            | Code::Fsincos
+    )
+}
+
+/// Whether two normalised outcomes are the same but for one unit in the last place of ST(0) and
+/// ST(1) and for C1, which says how that was rounded.
+#[must_use]
+pub fn near(a: &Outcome, b: &Outcome) -> bool {
+    const C1: u8 = 1 << 1;
+    let (mut a, mut b) = (*a, *b);
+    for n in 0..2 {
+        let place = |st: &[u8; 16]| {
+            let significand = u64::from_le_bytes(*st.first_chunk().expect("16 bytes"));
+            let exponent = u16::from_le_bytes([st[8], st[9]]);
+            u128::from(exponent) << 63 | u128::from(significand & u64::MAX >> 1)
+        };
+        if place(&a.registers.st[n]).abs_diff(place(&b.registers.st[n])) <= 1 {
+            a.registers.st[n] = b.registers.st[n];
+        }
+    }
+    a.registers.x87[3] &= !C1;
+    b.registers.x87[3] &= !C1;
+    same(&a, &b)
 }

@@ -130,6 +130,9 @@ impl Emulator {
 
         let state = self.cpu.save();
         self.store(&state, ending, outcome);
+        for (after, before) in outcome.registers.ymm.iter_mut().zip(&case.registers.ymm) {
+            (after[2], after[3]) = (before[2], before[3]);
+        }
         self.compare(outcome);
         for patch in case.patches() {
             let at = patch.offset as usize;
@@ -216,7 +219,6 @@ impl Emulator {
         for (n, ymm) in registers.ymm.iter().enumerate() {
             state.xmm[n] = Xmm::from_halves(ymm[0], ymm[1]);
         }
-        load_high(state, registers);
     }
 
     fn store(&self, state: &CpuState, ending: Ending, outcome: &mut Outcome) {
@@ -240,7 +242,6 @@ impl Emulator {
         for (n, ymm) in registers.ymm.iter_mut().enumerate() {
             (ymm[0], ymm[1]) = (state.xmm[n].low(), state.xmm[n].high());
         }
-        store_high(state, registers);
     }
 
     /// Lists the qwords of the window that changed, and changes them back.
@@ -270,14 +271,6 @@ impl Emulator {
             let before = self.shadow[start..start + PAGE as usize].to_vec();
             self.bus.memory.write(PHYSICAL_WINDOW + page.offset, &before);
         }
-    }
-}
-
-fn load_high(_: &mut CpuState, _: &Registers) {}
-
-fn store_high(_: &CpuState, registers: &mut Registers) {
-    for ymm in &mut registers.ymm {
-        (ymm[2], ymm[3]) = (0, 0);
     }
 }
 

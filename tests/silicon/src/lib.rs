@@ -5,10 +5,17 @@
 //! interpreter; [`compare`] says what differs. `vectors` keeps results of a reference CPU, so
 //! that every host can check them.
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod capture;
 pub mod case;
+pub mod check;
 pub mod compare;
 pub mod emulator;
 pub mod generate;
+pub mod judge;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod oracle;
 pub mod place;
+pub mod report;
+pub mod shrink;
+pub mod vectors;

@@ -46,3 +46,11 @@ pub fn generate(size: CodeSize, seed: u64, index: u64) -> Generated {
     generated.case.len = encoding.len as u8;
     generated
 }
+
+/// Whether silicon can be asked: the bytes are no instruction, or one in scope that this CPU has
+/// and whose result is a function of what it sees.
+#[must_use]
+pub fn is_comparable(generated: &Generated) -> bool {
+    let code = generated.encoding.instruction.code();
+    code == iced_x86::Code::INVALID || super::forms::excluded(code).is_none()
+}

@@ -81,8 +81,7 @@ impl<'a> Scene<'a> {
             }
         };
         if !long && self.draw.chance(4) {
-            let other = [0, ldt::EXPAND_DOWN, ldt::READ_ONLY, ldt::SHORT, ldt::EXECUTE_ONLY];
-            // Linux loads no execute-only DS by itself, but a program may.
+            let other = [0, ldt::EXPAND_DOWN, ldt::READ_ONLY, ldt::SHORT, ldt::CODE32];
             registers.selectors[seg::DS] = self.draw.pick(&other);
         }
         if long {

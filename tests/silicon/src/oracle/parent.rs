@@ -44,6 +44,8 @@ pub struct Oracle {
     stack: *mut libc::c_void,
     worker: i32,
     lost: u64,
+    /// How the last worker ended, as wait(2) tells it.
+    status: i32,
     /// Number of the first case of the batch under way.
     first: u32,
 }
@@ -75,7 +77,7 @@ impl Oracle {
         }
         let shared = map(size, libc::MAP_SHARED, descriptor)?.cast::<Shared>();
         let stack = map(WORKER_STACK, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1)?;
-        let mut oracle = Self { shared, descriptor, stack, worker: 0, lost: 0, first: 0 };
+        let mut oracle = Self { shared, descriptor, stack, worker: 0, lost: 0, status: 0, first: 0 };
         // SAFETY: the mapping is new, zeroed and large enough; zero is valid in all fields.
         let shared = unsafe { &mut *shared };
         for offset in 0..WINDOW_SIZE {
@@ -171,10 +173,11 @@ impl Oracle {
         if self.worker == 0 {
             return true;
         }
-        // SAFETY: a null status is allowed.
-        let ended = unsafe { libc::waitpid(self.worker, ptr::null_mut(), libc::WNOHANG) } != 0;
+        let mut status = 0;
+        // SAFETY: the status outlives the call.
+        let ended = unsafe { libc::waitpid(self.worker, &raw mut status, libc::WNOHANG) } != 0;
         if ended {
-            self.worker = 0;
+            (self.worker, self.status) = (0, status);
         }
         ended
     }
@@ -184,13 +187,13 @@ impl Oracle {
         self.stop();
         self.lost += 1;
         if self.lost > 10_000 {
-            return Err(OracleError::Worker(-1));
+            return Err(OracleError::Worker(self.status));
         }
         // SAFETY: the worker has ended.
         let shared = unsafe { &mut *self.shared };
         if shared.running == 0 {
             // It never came as far as a case: another one would fare no better.
-            return Err(OracleError::Worker(0));
+            return Err(OracleError::Worker(self.status));
         }
         shared.outcomes[completed as usize % SLOTS] = Outcome::LOST;
         shared.window = shared.filler;
