@@ -31,7 +31,9 @@ impl Vcpu {
         if self.is_64_bit() {
             let linear = window.base.wrapping_add(offset);
             let last = linear.wrapping_add(size - 1);
-            return if is_canonical(linear) && is_canonical(last) {
+            // With a base, the offset counts as well (measured on Zen 3).
+            let offset_fits = window.base == 0 || is_canonical(offset);
+            return if is_canonical(linear) && is_canonical(last) && offset_fits {
                 Ok(linear)
             } else {
                 Err(fault.into())

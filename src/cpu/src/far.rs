@@ -228,6 +228,12 @@ impl Exec<'_> {
                 return Err(Self::gp(selector));
             }
             let code = self.direct_code(&found, selector)?;
+            // The stack comes before the target (measured on Zen 3).
+            let stack = self.cpu.stack_width();
+            for n in 1..=back.len() as u64 {
+                let top = self.cpu.r[gpr::RSP].wrapping_sub(n * width.bytes()) & stack.mask();
+                self.cpu.probe_write(self.bus, Seg::Ss, top, width.bytes())?;
+            }
             self.check_offset(&code, offset)?;
             self.push_all(width, &back)?;
             self.next = offset;
@@ -316,8 +322,9 @@ impl Exec<'_> {
     /// Far RET, releasing `more` bytes of parameters.
     pub(crate) fn far_return(&mut self, width: Width, more: u64) -> Done {
         let size = width.bytes();
-        let offset = self.cpu.peek(self.bus, width, 0)?;
+        // The selector first, as the reference silicon does.
         let selector = self.cpu.peek(self.bus, width, size)? as u16;
+        let offset = self.cpu.peek(self.bus, width, 0)?;
         if self.is_real() {
             if offset > u64::from(self.cpu.segment(Seg::Cs).limit) {
                 return Err(Exception::GP0.into());
@@ -380,9 +387,10 @@ impl Exec<'_> {
             self.cpu.activity.nmi_blocked = false;
             return Ok(());
         }
-        let offset = self.cpu.peek(self.bus, width, 0)?;
-        let selector = self.cpu.peek(self.bus, width, size)? as u16;
+        // From the top, as the reference silicon does.
         let image = self.cpu.peek(self.bus, width, 2 * size)?;
+        let selector = self.cpu.peek(self.bus, width, size)? as u16;
+        let offset = self.cpu.peek(self.bus, width, 0)?;
         let image = Rflags::from_bits_truncate(image);
         let mut changes = Rflags::STATUS | Rflags::TF | Rflags::DF | Rflags::NT;
         if width != Width::Word {

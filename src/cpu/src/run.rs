@@ -429,7 +429,9 @@ impl Vcpu {
                 self.lazy.set_rflags(now);
             }
             // A software interrupt clears TF; the first trap is that behind its handler.
-            let interrupts = instruction.flow_control() == FlowControl::Interrupt;
+            // INTO with OF clear is no interrupt.
+            let interrupts = instruction.flow_control() == FlowControl::Interrupt
+                && !self.lazy.known.contains(Rflags::TF);
             if flags.contains(Rflags::TF) && !interrupts {
                 self.activity.debug_trap |= Dr6::BS.bits();
                 self.attention = true;

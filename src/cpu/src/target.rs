@@ -247,6 +247,11 @@ pub(crate) trait Target: Sized {
     fn jump(&mut self, w: Width, offset: &Self::Value) -> Result<Self::Next, Self::Fault>;
     /// The offset of the next instruction.
     fn next_rip(&mut self, w: Width) -> Self::Value;
+    /// As `check_target`, for a call: the stack for the return address is checked first.
+    #[inline(always)]
+    fn check_call(&mut self, w: Width, offset: &Self::Value) -> Result<(), Self::Fault> {
+        self.check_target(w, offset)
+    }
     /// Checks that a branch to `offset` is allowed (limit, canonical), before other effects.
     fn check_target(&mut self, w: Width, offset: &Self::Value) -> Step<Self>;
 

@@ -96,6 +96,7 @@ fn adapt(size: CodeSize, bytes: &[u8], instruction: &mut Instruction) {
         // §3.4.2.1, "Segment Registers in 64-Bit Mode").
         instruction.set_segment_prefix(Register::None);
     }
+    mark_sib(bytes, instruction);
     let (repe, repne) = (instruction.has_repe_prefix(), instruction.has_repne_prefix());
     if repe || repne {
         let (equal, unequal) = match instruction.code() {
@@ -130,6 +131,26 @@ fn adapt(size: CodeSize, bytes: &[u8], instruction: &mut Instruction) {
     }
 }
 
+/// Gives a memory operand of an x87 instruction a scale where a SIB byte names a base alone, which
+/// iced-x86 does not tell apart; FOP does.
+fn mark_sib(bytes: &[u8], instruction: &mut Instruction) {
+    let x87 = Code::Fadd_m32fp as usize..=Code::Fcomip_st0_sti as usize;
+    let plain = instruction.memory_index() == Register::None
+        && instruction.memory_base() != Register::None;
+    if !plain || !x87.contains(&(instruction.code() as usize)) {
+        return;
+    }
+    let displacement = match instruction.memory_displ_size() {
+        8 => 4,
+        size => size as usize,
+    };
+    // Without SIB, the opcode (D8 to DF) is two bytes before the displacement.
+    let opcode = (instruction.len() - displacement).checked_sub(2).and_then(|at| bytes.get(at));
+    if opcode.is_some_and(|opcode| !(0xd8..=0xdf).contains(opcode)) {
+        instruction.set_memory_index_scale(2);
+    }
+}
+
 /// F3 90 with REX.B is no PAUSE but XCHG of R8 and rAX: as without REX, the prefix says nothing.
 fn exchange_for_pause(bytes: &[u8], instruction: &mut Instruction) {
     let [prefixes @ .., rex, _] = bytes else { return };
@@ -152,16 +173,26 @@ fn exchange_for_pause(bytes: &[u8], instruction: &mut Instruction) {
 
 fn reason(error: DecoderError, size: CodeSize, bytes: &[u8]) -> DecodeError {
     match error {
+        DecoderError::NoMoreBytes if is_ud1(size, bytes) => DecodeError::Invalid,
         DecoderError::NoMoreBytes => DecodeError::NeedsMore,
         _ if is_too_long(size, bytes) => DecodeError::TooLong,
         _ => DecodeError::Invalid,
     }
 }
 
+/// Whether the bytes are UD1, which is #UD before its ModRM byte is fetched (measured on Zen 3).
+fn is_ud1(size: CodeSize, bytes: &[u8]) -> bool {
+    let at = bytes.iter().take_while(|byte| {
+        PREFIXES.contains(byte) || size == CodeSize::Bits64 && **byte & 0xf0 == 0x40
+    });
+    bytes[at.count()..].starts_with(&[0x0f, 0xb9])
+}
+
+const PREFIXES: [u8; 11] = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3];
+
 /// Whether undecodable bytes are only so for having too many prefixes: with each prefix once, the
 /// first 15 bytes end in the middle of an instruction.
 fn is_too_long(size: CodeSize, bytes: &[u8]) -> bool {
-    const PREFIXES: [u8; 11] = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3];
     let Some(bytes) = bytes.get(..MAX_LENGTH) else { return false };
     let count = bytes.iter().take_while(|byte| PREFIXES.contains(byte)).count();
     let mut once: Vec<u8> = Vec::with_capacity(MAX_LENGTH);

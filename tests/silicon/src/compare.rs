@@ -63,7 +63,7 @@ pub fn normalise(generated: &Generated, outcome: &mut Outcome) {
             registers.selectors[n] = 0;
         }
     }
-    if case.bits != 64 {
+    if case.bits != 64 || registers.selectors[1] != CODE64 {
         // The upper halves are undefined in and after compatibility mode.
         for register in &mut registers.gpr {
             *register &= 0xffff_ffff;

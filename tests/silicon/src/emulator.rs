@@ -148,7 +148,7 @@ impl Emulator {
             Path::Trap => 1,
             Path::Block { count } => count,
         };
-        let mut iterations = 0;
+        let (mut iterations, mut waited) = (0, false);
         loop {
             let exit = self.cpu.run(&mut self.bus, budget);
             let plain = |vector| Ending { vector, error: 0, address: 0 };
@@ -157,6 +157,11 @@ impl Emulator {
                     Ending { vector: e.vector.0.into(), error: e.code, address: e.address }
                 }
                 Exit::Budget if self.cpu.cpl() == 0 => plain(self.leave_handler()),
+                // The trap waits for the instruction behind a load of SS.
+                Exit::Budget if path == Path::Trap && !waited => {
+                    waited = true;
+                    continue;
+                }
                 Exit::Budget => plain(1),
                 Exit::Halt | Exit::Shutdown => plain(ending::STOPPED),
                 Exit::Unimplemented(what) => {

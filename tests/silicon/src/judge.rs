@@ -43,12 +43,20 @@ impl Judge {
     /// The normalised outcome on the fast path where it differs from the last [`Self::outcome`].
     pub fn block_difference(&mut self, generated: &Generated) -> Option<&Outcome> {
         let count = block_length(generated)?;
+        if self.writes_code() {
+            return None;
+        }
         self.emulator.run(&generated.case, Path::Block { count }, &mut self.block);
         if self.block.ending.vector < ending::SYSTEM_CALL {
             compare::set_trap_flag(&mut self.block);
         }
         compare::normalise(generated, &mut self.block);
         (!compare::same(&self.trap, &self.block)).then_some(&self.block)
+    }
+
+    /// Whether the last outcome changed code, and so what would run next.
+    fn writes_code(&self) -> bool {
+        self.trap.words().iter().any(|(at, _)| at & !(PAGE - 1) == CODE)
     }
 
     /// What the interpreter lacks, after an outcome that says so.

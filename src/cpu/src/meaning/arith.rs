@@ -131,6 +131,13 @@ fn cmpxchg<T: Target>(t: &mut T, w: Width) -> Step<T> {
         // Before RAX changes, which may be part of the address.
         t.write(0, w, stored)?;
         t.set_gpr(0, Qword, accumulator);
+    } else if w == Dword {
+        // An unequal destination is not written at all: its upper half stays (measured on Zen 3).
+        let old = t.read(0, Qword)?;
+        let new = t.resize(Dword, Qword, &new);
+        let stored = t.select(&equal, Qword, &new, &old);
+        t.set_gpr(0, Qword, accumulator);
+        t.write(0, Qword, stored)?;
     } else {
         t.set_gpr(0, Qword, accumulator);
         t.write(0, w, stored)?;

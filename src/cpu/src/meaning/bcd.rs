@@ -1,7 +1,7 @@
 //! Decimal adjustment: DAA DAS AAA AAS AAM AAD.
 //!
-//! Source: Intel SDM vol. 2, the page of each mnemonic. Flags called undefined there are given
-//! from the result where the rule says so, else 0 (Unverified).
+//! Source: Intel SDM vol. 2, the page of each mnemonic. Flags called undefined there come from the
+//! addition or subtraction that the adjustment is (measured on Zen 3).
 
 use crate::exception::{Exception, Fault};
 use crate::exec::Exec;
@@ -23,8 +23,14 @@ fn adjust_packed(al: u64, flags: Rflags, subtract: bool) -> (u64, Rflags) {
     let flags = with_result(flags, Byte, result)
         .with(Rflags::CF, high || borrow)
         .with(Rflags::AF, low)
-        .with(Rflags::OF, false);
+        .with(Rflags::OF, overflows(Byte, al, amount, result, subtract));
     (result, flags)
+}
+
+/// OF of an addition or subtraction.
+fn overflows(w: Width, a: u64, b: u64, result: u64, subtract: bool) -> bool {
+    let differs = if subtract { a ^ b } else { b ^ result };
+    (a ^ result) & differs & w.sign_bit() != 0
 }
 
 /// DAA rule.
@@ -40,17 +46,13 @@ pub(crate) fn das(_: Width, al: u64, _: u64, flags: Rflags) -> (u64, Rflags) {
 /// AAA and AAS rule: AX with one decimal digit in AL, the carry or borrow into AH.
 fn adjust_unpacked(ax: u64, flags: Rflags, subtract: bool) -> (u64, Rflags) {
     let adjusts = ax & 0xf > 9 || flags.contains(Rflags::AF);
-    let result = match (adjusts, subtract) {
-        (false, _) => ax,
-        (true, false) => ax.wrapping_add(0x106),
-        (true, true) => ax.wrapping_sub(0x106),
-    };
-    let result = result & 0xff0f;
-    let flags = with_result(flags, Byte, result & 0xff)
+    let amount = if adjusts { 0x106 } else { 0 };
+    let sum = if subtract { ax.wrapping_sub(amount) } else { ax + amount } & 0xffff;
+    let flags = with_result(flags, Word, sum)
         .with(Rflags::CF, adjusts)
         .with(Rflags::AF, adjusts)
-        .with(Rflags::OF, false);
-    (result, flags)
+        .with(Rflags::OF, overflows(Word, ax, amount, sum, subtract));
+    (sum & 0xff0f, flags)
 }
 
 /// AAA rule.
@@ -65,8 +67,12 @@ pub(crate) fn aas(_: Width, ax: u64, _: u64, flags: Rflags) -> (u64, Rflags) {
 
 /// AAD rule: AL := AL + AH * base, AH := 0.
 pub(crate) fn aad(_: Width, ax: u64, base: u64, flags: Rflags) -> (u64, Rflags) {
-    let result = (ax & 0xff).wrapping_add((ax >> 8).wrapping_mul(base)) & 0xff;
-    let flags = with_result(flags, Byte, result).difference(Rflags::CF | Rflags::AF | Rflags::OF);
+    let (al, tens) = (ax & 0xff, (ax >> 8).wrapping_mul(base) & 0xff);
+    let result = (al + tens) & 0xff;
+    let flags = with_result(flags, Byte, result)
+        .with(Rflags::CF, al + tens > 0xff)
+        .with(Rflags::AF, (al ^ tens ^ result) & 0x10 != 0)
+        .with(Rflags::OF, overflows(Byte, al, tens, result, false));
     (result, flags)
 }
 

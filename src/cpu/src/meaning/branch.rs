@@ -40,7 +40,7 @@ fn call<T: Target>(t: &mut T, w: Width) -> Flow<T> {
 #[inline(always)]
 fn call_indirect<T: Target>(t: &mut T, w: Width) -> Flow<T> {
     let target = t.read(0, w)?;
-    t.check_target(w, &target)?;
+    t.check_call(w, &target)?;
     let next = t.next_rip(w);
     super::stack::push_value(t, w, next)?;
     t.jump(w, &target)

@@ -92,8 +92,7 @@ fn enter(e: &mut Exec<'_>, w: Width) -> Result<(), Fault> {
         // The new top must be writable, or the fault comes now with nothing changed.
         e.cpu.probe_write(e.bus, Seg::Ss, top, w.bytes())?;
         e.cpu.put_gpr(gpr::RSP, 0, stack, top);
-        let frame_width = if w == Word { Word } else { stack };
-        e.cpu.put_gpr(gpr::RBP, 0, frame_width, frame);
+        e.cpu.put_gpr(gpr::RBP, 0, w, frame);
         Ok(())
     };
     let done = attempt();
@@ -105,27 +104,23 @@ fn enter(e: &mut Exec<'_>, w: Width) -> Result<(), Fault> {
 
 /// PUSHA: the eight registers, RSP as it was before.
 fn pusha(e: &mut Exec<'_>, w: Width) -> Result<(), Fault> {
-    let stack = e.cpu.stack_width();
     let old = e.cpu.r[gpr::RSP];
-    let lowest = old.wrapping_sub(8 * w.bytes()) & stack.mask();
-    for n in 0..8 {
-        let at = lowest.wrapping_add(n * w.bytes()) & stack.mask();
-        e.cpu.probe_write(e.bus, Seg::Ss, at, w.bytes())?;
-    }
     for register in 0..8 {
         let value = if register == gpr::RSP { old } else { e.cpu.r[register] };
-        e.cpu.push(e.bus, w, value & w.mask())?;
+        if let Err(fault) = e.cpu.push(e.bus, w, value & w.mask()) {
+            // What was pushed stays in memory (measured on Zen 3).
+            e.cpu.r[gpr::RSP] = old;
+            return Err(fault);
+        }
     }
     Ok(())
 }
 
-/// POPA: the eight registers but RSP, whose value is skipped.
+/// POPA: the eight registers but RSP, whose value is skipped. A fault leaves those popped before
+/// it with their new values (measured on Zen 3); RSP stays, so the instruction can run again.
 fn popa(e: &mut Exec<'_>, w: Width) -> Result<(), Fault> {
-    let mut values = [0; 8];
-    for (n, value) in values.iter_mut().rev().enumerate() {
-        *value = e.cpu.peek(e.bus, w, n as u64 * w.bytes())?;
-    }
-    for (register, value) in values.into_iter().enumerate() {
+    for (n, register) in (0..8).rev().enumerate() {
+        let value = e.cpu.peek(e.bus, w, n as u64 * w.bytes())?;
         if register != gpr::RSP {
             e.cpu.put_gpr(register, 0, w, value);
         }

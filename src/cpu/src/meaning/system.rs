@@ -40,20 +40,14 @@ fn mov_from_segment(e: &mut Exec<'_>, w: Width) -> Done {
     e.write(0, w, selector)
 }
 
-/// PUSH of a segment register. A 32-bit push writes 16 bits and leaves the rest of the slot.
+/// PUSH of a segment register, zero-extended to the slot (measured on Zen 3; some Intel processors
+/// write 16 bits of a 32-bit slot).
 fn push_segment(e: &mut Exec<'_>, w: Width) -> Done {
     let Some(seg) = seg_of(e.instruction.op_register(0)) else {
         return Err(Exception::UD.into());
     };
     let selector = u64::from(e.cpu.segment(seg).selector);
-    if w != Dword {
-        return e.cpu.push(e.bus, w, selector);
-    }
-    let stack = e.cpu.stack_width();
-    let top = e.cpu.r[gpr::RSP].wrapping_sub(w.bytes()) & stack.mask();
-    e.cpu.write_segment(e.bus, Seg::Ss, top, Word, selector)?;
-    e.cpu.put_gpr(gpr::RSP, 0, stack, top);
-    Ok(())
+    e.cpu.push(e.bus, w, selector)
 }
 
 /// POP of a segment register.
@@ -61,7 +55,7 @@ fn pop_segment(e: &mut Exec<'_>, w: Width) -> Done {
     let Some(seg) = seg_of(e.instruction.op_register(0)) else {
         return Err(Exception::UD.into());
     };
-    let selector = e.cpu.peek(e.bus, Word, 0)? as u16;
+    let selector = e.cpu.peek(e.bus, w, 0)? as u16;
     let old = e.cpu.stack_width();
     let top = e.cpu.r[gpr::RSP].wrapping_add(w.bytes()) & old.mask();
     e.cpu.load_data_segment(e.bus, seg, selector)?;
@@ -310,7 +304,8 @@ fn lsl(e: &mut Exec<'_>, w: Width) -> Done {
 /// ARPL: raises the RPL of dst to that of src; ZF says whether.
 fn arpl(e: &mut Exec<'_>) -> Done {
     require_protected(e)?;
-    let destination = e.modify(0, Word)?;
+    // Write access matters only where something is written (measured on Zen 3).
+    let destination = e.read(0, Word)?;
     let source = e.read(1, Word)?;
     let raises = e.compare(Cmp::Below, Word, &(destination & 3), &(source & 3));
     if raises {
@@ -465,9 +460,10 @@ rows! {
     exec Lsl_r32_r32m16 => |e| lsl(e, Dword);
     exec Lsl_r64_r64m16 => |e| lsl(e, Qword);
     exec Arpl_rm16_r16 | Arpl_r32m16_r32 => arpl;
-    // Shadow stacks, which no model has: those outside the space of NOPs.
+    // Shadow stacks, which no model has, outside the space of NOPs; PREFETCH of a register.
     exec Rstorssp_m64 | Clrssbsy_m64 | Setssbsy | Saveprevssp | Incsspd_r32 | Incsspq_r64
-        | Wrssd_m32_r32 | Wrssq_m64_r64 | Wrussd_m32_r32 | Wrussq_m64_r64 => |_| Err(Exception::UD.into());
+        | Wrssd_m32_r32 | Wrssq_m64_r64 | Wrussd_m32_r32 | Wrussq_m64_r64
+        | Reservednop_rm16_r16_0F0D | Reservednop_rm32_r32_0F0D | Reservednop_rm64_r64_0F0D => |_| Err(Exception::UD.into());
     exec Clts => clts;
     exec Hlt => hlt;
     exec Invlpg_m => invlpg;

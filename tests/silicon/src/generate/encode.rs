@@ -314,7 +314,8 @@ impl Plan {
                     } else {
                         out.extend(&(offset as u32).to_le_bytes());
                     }
-                    out.extend(&super::state::selector(draw).to_le_bytes());
+                    let selector = super::state::far_selector(draw, self.form);
+                    out.extend(&selector.to_le_bytes());
                 }
                 Kind::mem_offs => out.extend(&draw.bits().to_le_bytes()[..address as usize / 8]),
                 _ => {}

@@ -4,7 +4,7 @@
 use cutaway_isa::CodeSize;
 use iced_x86::{Instruction, Mnemonic as M, OpKind, Register};
 
-use super::state::{Scene, selector};
+use super::state::{Scene, far_selector, selector};
 use crate::case::seg;
 use crate::place::{CODE, DATA, PAGE, READ_ONLY, STACK, WINDOW, WINDOW_SIZE};
 
@@ -345,7 +345,12 @@ fn far_pointer(scene: &mut Scene<'_>, instruction: &Instruction) {
         || instruction.is_call_far_indirect();
     let size = instruction.memory_size().size();
     let keep = scene.draw.chance(50);
-    let cs = if keep { scene.case.registers.selectors[seg::CS] } else { selector(scene.draw) };
+    let form = super::forms::Form { code: instruction.code(), size: scene.size };
+    let cs = if keep {
+        scene.case.registers.selectors[seg::CS]
+    } else {
+        far_selector(scene.draw, form)
+    };
     let base = if keep { scene.code_base() } else { crate::place::base(cs) };
     let offset = code_offset(scene, base).to_le_bytes();
     if far && size > 2 {

@@ -5,6 +5,7 @@ use cutaway_isa::CodeSize;
 use iced_x86::{Instruction, MemorySize, OpKind, Register};
 
 use super::encode::Encoding;
+use super::forms::Form;
 use super::special;
 use super::values::{Draw, Lanes};
 use super::Generated;
@@ -454,6 +455,15 @@ pub(super) fn selector(draw: &mut Draw) -> u16 {
             }
         },
     }
+}
+
+/// A selector for a far transfer. A far CALL from 16- or 32-bit code into 64-bit code hangs the
+/// single-stepped process on the reference host, so it is left out.
+pub(super) fn far_selector(draw: &mut Draw, form: Form) -> u16 {
+    let selector = selector(draw);
+    let calls = form.code.mnemonic() == iced_x86::Mnemonic::Call;
+    let to_64 = selector & !3 == gdt::CODE64 & !3;
+    if calls && to_64 && form.size != CodeSize::Bits64 { gdt::CODE32 } else { selector }
 }
 
 /// What an instruction takes its vectors for, by its mnemonic's ending.

@@ -8,12 +8,13 @@ use crate::exception::{Exception, Fault};
 use crate::exec::Exec;
 use crate::float::X87;
 use crate::float::x87_image::{IMAGE_BYTES, ImageLayout};
+use crate::paging::Access;
 use crate::state::gpr;
 use crate::table::rows;
 use crate::target::{Step, Target};
 use crate::vcpu::Mode;
 use cutaway_isa::Cr0;
-use cutaway_isa::Width::{Dword, Word};
+use cutaway_isa::Width::{self, Dword, Word};
 
 /// FLDCW.
 #[inline(always)]
@@ -66,10 +67,25 @@ fn layout(e: &Exec<'_>, wide: bool) -> ImageLayout {
     }
 }
 
+/// Raises what an access to an image of `bytes` bytes raises: for its first element, then for its
+/// last byte (the order of a Zen 3).
+fn probe_image(e: &mut Exec<'_>, w: Width, bytes: usize, access: Access) -> Result<(), Fault> {
+    let (seg, start, mask) = (e.segment(), e.offset(), e.address_width().mask());
+    let user = e.cpu.is_user();
+    let last = start.wrapping_add(bytes as u64 - 1) & mask;
+    for (offset, size) in [(start, w.bytes()), (last, 1)] {
+        let linear = e.cpu.linear(seg, offset, size, access)?;
+        e.cpu.check_alignment(linear, size)?;
+        e.cpu.probe_linear(e.bus, linear, size, access, user)?;
+    }
+    Ok(())
+}
+
 /// Reads the first `bytes` of an image, word by word or dword by dword.
 fn read_image(e: &mut Exec<'_>, wide: bool, bytes: usize) -> Result<[u8; IMAGE_BYTES], Fault> {
     let w = if wide { Dword } else { Word };
     let (seg, start, mask) = (e.segment(), e.offset(), e.address_width().mask());
+    probe_image(e, w, bytes, Access::Read)?;
     let mut image = [0; IMAGE_BYTES];
     for (at, chunk) in
         (0..).step_by(w.bytes() as usize).zip(image[..bytes].chunks_mut(w.bytes() as usize))
@@ -90,6 +106,7 @@ fn write_image(
     let w = if wide { Dword } else { Word };
     let (seg, start, mask) = (e.segment(), e.offset(), e.address_width().mask());
     let size = w.bytes() as usize;
+    probe_image(e, w, bytes, Access::Write)?;
     for at in (0..bytes as u64).step_by(size) {
         e.cpu.probe_write(e.bus, seg, start.wrapping_add(at) & mask, w.bytes())?;
     }

@@ -1,8 +1,7 @@
 //! What FOP wants to know of an instruction: its ModRM byte.
 //!
 //! Source: Intel SDM vol. 2 §2.1.3, tables 2-1 and 2-2. The decoder does not keep the byte, so it
-//! is put together again from the operand. A SIB byte that says no more than ModRM could have
-//! said is not recognized: assemblers do not write one.
+//! is put together again from the operand.
 
 use cutaway_isa::{Code, Instruction, OpKind, Register};
 
@@ -58,7 +57,8 @@ fn rm_32(i: &Instruction) -> u8 {
     if i.is_ip_rel_memory_operand() {
         return DISPLACEMENT;
     }
-    if i.memory_index() != Register::None {
+    // A scale without an index is how our decoder tells of a SIB byte that says no more.
+    if i.memory_index() != Register::None || i.memory_index_scale() != 1 {
         return SIB;
     }
     if base == Register::None {
