@@ -213,9 +213,7 @@ impl Lazy {
             Kind::Dec => result == sign - 1,
             // SHLD of a word by more than it has bits brings in bits of the source a second time;
             // the reference silicon takes its sign for 0 then.
-            Kind::Shl => {
-                self.cf() != (result & sign != 0 && b < u64::from(width.bits()))
-            }
+            Kind::Shl => self.cf() != (result & sign != 0 && b < u64::from(width.bits())),
             // The two top bits of the result differ: for a count of 1 this is the old sign.
             Kind::Shr => (result ^ result << 1) & sign != 0,
         }

@@ -135,8 +135,8 @@ fn adapt(size: CodeSize, bytes: &[u8], instruction: &mut Instruction) {
 /// iced-x86 does not tell apart; FOP does.
 fn mark_sib(bytes: &[u8], instruction: &mut Instruction) {
     let x87 = Code::Fadd_m32fp as usize..=Code::Fcomip_st0_sti as usize;
-    let plain = instruction.memory_index() == Register::None
-        && instruction.memory_base() != Register::None;
+    let plain =
+        instruction.memory_index() == Register::None && instruction.memory_base() != Register::None;
     if !plain || !x87.contains(&(instruction.code() as usize)) {
         return;
     }

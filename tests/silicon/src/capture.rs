@@ -34,8 +34,18 @@ pub fn group(form: Form) -> &'static str {
     } else if has(&[F::FPU, F::FPU287, F::FPU387]) {
         "x87"
     } else if has(&[
-        F::MMX, F::SSE, F::SSE2, F::SSE3, F::SSSE3, F::SSE4_1, F::SSE4_2, F::SSE4A, F::AES,
-        F::PCLMULQDQ, F::SHA, F::GFNI,
+        F::MMX,
+        F::SSE,
+        F::SSE2,
+        F::SSE3,
+        F::SSSE3,
+        F::SSE4_1,
+        F::SSE4_2,
+        F::SSE4A,
+        F::AES,
+        F::PCLMULQDQ,
+        F::SHA,
+        F::GFNI,
     ]) {
         "sse"
     } else {
@@ -57,9 +67,7 @@ pub fn header() -> Header {
             brand.extend(word.to_le_bytes());
         }
     }
-    let text = |bytes: &[u8]| {
-        String::from_utf8_lossy(bytes).trim_matches(['\0', ' ']).to_owned()
-    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_matches(['\0', ' ']).to_owned();
     let eax = __cpuid(1).eax;
     let (family, model) = (eax >> 8 & 15, eax >> 4 & 15);
     let (family, model) = if family == 15 {

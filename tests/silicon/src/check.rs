@@ -115,8 +115,7 @@ pub fn check_form(judge: &mut Judge, form: Form, vectors: &FormVectors) -> Optio
         if !right {
             failure.silicon += 1;
             let silicon = vectors.sample(index, &generated.case);
-            let better = silicon.is_some()
-                && !matches!(failure.first, Some((_, _, Some(_), _)));
+            let better = silicon.is_some() && !matches!(failure.first, Some((_, _, Some(_), _)));
             if failure.first.is_none() || better {
                 failure.first = Some((generated, Wrong::Silicon, silicon, *ours));
             }

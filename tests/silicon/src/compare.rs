@@ -180,8 +180,17 @@ fn parts(outcome: &Outcome) -> Vec<(String, String)> {
 
 fn flags_text(flags: u64) -> String {
     let names = [
-        (0, "CF"), (2, "PF"), (4, "AF"), (6, "ZF"), (7, "SF"), (8, "TF"), (10, "DF"), (11, "OF"),
-        (14, "NT"), (18, "AC"), (21, "ID"),
+        (0, "CF"),
+        (2, "PF"),
+        (4, "AF"),
+        (6, "ZF"),
+        (7, "SF"),
+        (8, "TF"),
+        (10, "DF"),
+        (11, "OF"),
+        (14, "NT"),
+        (18, "AC"),
+        (21, "ID"),
     ];
     let set = names.iter().filter(|(bit, _)| flags >> bit & 1 != 0).map(|(_, name)| *name);
     format!("{flags:#x} {}", set.collect::<Vec<_>>().join(" "))

@@ -195,9 +195,8 @@ fn explain(oracle: &mut Oracle, judge: &mut Judge, found: &Found) -> Result<Stri
             }
         }
     };
-    let mut fails = |generated: &Generated| {
-        both(generated).is_some_and(|(a, b)| differs(code, &a, &b))
-    };
+    let mut fails =
+        |generated: &Generated| both(generated).is_some_and(|(a, b)| differs(code, &a, &b));
     let small = shrink(&found.generated, &mut fails);
     let Some((a, b)) = both(&small) else { return Ok(String::new()) };
     let (left, right) = match found.wrong {
@@ -263,7 +262,10 @@ pub(crate) fn random(cases: u64, seed: u64, size: Option<u32>, most: usize) -> R
         }
     }
     bar.finish_and_clear();
-    println!("{index} cases, {failures} failures, {skipped} not comparable, {} lost", oracle.lost());
+    println!(
+        "{index} cases, {failures} failures, {skipped} not comparable, {} lost",
+        oracle.lost()
+    );
     for (name, count) in endings {
         println!("  {name}: {count}");
     }

@@ -14,14 +14,18 @@ mod hunt;
 
 /// Judges the interpreter by a real CPU.
 #[derive(Parser)]
-#[command(version, about, after_help = "\
+#[command(
+    version,
+    about,
+    after_help = "\
 Examples:
   cutaway-silicon check                        all captured vectors, on any host
   cutaway-silicon live --for 10m               new cases on this host's CPU for ten minutes
   cutaway-silicon live --only imul --size 64   only instructions whose name contains imul
   cutaway-silicon random --cases 20000000      random bytes as code
   cutaway-silicon capture --only adc           captures again, and says what changed
-  cutaway-silicon report                       writes docs/conformance.md")]
+  cutaway-silicon report                       writes docs/conformance.md"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

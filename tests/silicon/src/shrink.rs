@@ -5,8 +5,7 @@ use crate::generate::Generated;
 use crate::generate::encode::decode;
 
 /// Prefix bytes.
-const PREFIXES: [u8; 11] =
-    [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3];
+const PREFIXES: [u8; 11] = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3];
 
 /// The smallest case that `fails` still accepts, by removing prefixes and simplifying values one
 /// after the other until nothing helps.
@@ -24,11 +23,7 @@ pub fn shrink(start: &Generated, fails: &mut dyn FnMut(&Generated) -> bool) -> G
     best
 }
 
-fn accept(
-    best: &mut Generated,
-    case: Case,
-    fails: &mut dyn FnMut(&Generated) -> bool,
-) -> bool {
+fn accept(best: &mut Generated, case: Case, fails: &mut dyn FnMut(&Generated) -> bool) -> bool {
     if case == best.case {
         return false;
     }

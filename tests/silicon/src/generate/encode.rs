@@ -259,11 +259,7 @@ impl Plan {
         } else {
             op.w() as u8 & 1
         };
-        let vvvv = if self.has_vvvv {
-            draw.below(if long { 16 } else { 8 }) as u8
-        } else {
-            0
-        };
+        let vvvv = if self.has_vvvv { draw.below(if long { 16 } else { 8 }) as u8 } else { 0 };
         let rxb = if long && draw.chance(55) { draw.below(8) as u8 } else { 0 };
         let map = match op.table() {
             OpCodeTableKind::T0F38 => 2,

@@ -82,16 +82,66 @@ fn in_scope(feature: CpuidFeature) -> bool {
     use CpuidFeature as F;
     matches!(
         feature,
-        F::INTEL8086 | F::INTEL186 | F::INTEL286 | F::INTEL386 | F::INTEL486
-            | F::FPU | F::FPU287 | F::FPU387 | F::CPUID | F::X64 | F::TSC | F::MSR | F::CX8
-            | F::CMOV | F::SEP | F::MMX | F::FXSR | F::MULTIBYTENOP | F::RDPMC | F::PAUSE
-            | F::SSE | F::SSE2 | F::SSE3 | F::SSSE3 | F::SSE4_1 | F::SSE4_2 | F::SSE4A
-            | F::CLFSH | F::CLFLUSHOPT | F::CLWB | F::SYSCALL | F::POPCNT | F::LZCNT | F::MOVBE
-            | F::CMPXCHG16B | F::RDTSCP | F::PREFETCHW | F::CET_IBT | F::CET_SS
-            | F::XSAVE | F::XSAVEC | F::XSAVEOPT | F::XSAVES | F::FSGSBASE
-            | F::BMI1 | F::BMI2 | F::AVX | F::AVX2 | F::FMA | F::F16C
-            | F::AES | F::PCLMULQDQ | F::SHA | F::ADX | F::RDRAND | F::RDSEED | F::RDPID
-            | F::VAES | F::VPCLMULQDQ | F::GFNI
+        F::INTEL8086
+            | F::INTEL186
+            | F::INTEL286
+            | F::INTEL386
+            | F::INTEL486
+            | F::FPU
+            | F::FPU287
+            | F::FPU387
+            | F::CPUID
+            | F::X64
+            | F::TSC
+            | F::MSR
+            | F::CX8
+            | F::CMOV
+            | F::SEP
+            | F::MMX
+            | F::FXSR
+            | F::MULTIBYTENOP
+            | F::RDPMC
+            | F::PAUSE
+            | F::SSE
+            | F::SSE2
+            | F::SSE3
+            | F::SSSE3
+            | F::SSE4_1
+            | F::SSE4_2
+            | F::SSE4A
+            | F::CLFSH
+            | F::CLFLUSHOPT
+            | F::CLWB
+            | F::SYSCALL
+            | F::POPCNT
+            | F::LZCNT
+            | F::MOVBE
+            | F::CMPXCHG16B
+            | F::RDTSCP
+            | F::PREFETCHW
+            | F::CET_IBT
+            | F::CET_SS
+            | F::XSAVE
+            | F::XSAVEC
+            | F::XSAVEOPT
+            | F::XSAVES
+            | F::FSGSBASE
+            | F::BMI1
+            | F::BMI2
+            | F::AVX
+            | F::AVX2
+            | F::FMA
+            | F::F16C
+            | F::AES
+            | F::PCLMULQDQ
+            | F::SHA
+            | F::ADX
+            | F::RDRAND
+            | F::RDSEED
+            | F::RDPID
+            | F::VAES
+            | F::VPCLMULQDQ
+            | F::GFNI
     )
 }
 

@@ -23,8 +23,14 @@ const XSAVE_AREA: usize = 832;
 pub(super) fn memory_bytes(instruction: &Instruction) -> usize {
     let size = instruction.memory_size().size();
     match instruction.mnemonic() {
-        M::Xsave | M::Xsave64 | M::Xrstor | M::Xrstor64 | M::Xsavec | M::Xsavec64
-        | M::Xsaveopt | M::Xsaveopt64 => XSAVE_AREA,
+        M::Xsave
+        | M::Xsave64
+        | M::Xrstor
+        | M::Xrstor64
+        | M::Xsavec
+        | M::Xsavec64
+        | M::Xsaveopt
+        | M::Xsaveopt64 => XSAVE_AREA,
         M::Fxsave | M::Fxsave64 | M::Fxrstor | M::Fxrstor64 => 512,
         M::Fnsave | M::Frstor => 108,
         M::Fnstenv | M::Fldenv => 28,
@@ -70,8 +76,16 @@ pub(super) fn adjust(scene: &mut Scene<'_>) {
             }
         }
         M::Mov | M::Verr | M::Verw | M::Lar | M::Lsl | M::Arpl => selectors(scene, &instruction),
-        M::Xsave | M::Xsave64 | M::Xrstor | M::Xrstor64 | M::Xsavec | M::Xsavec64
-        | M::Xsaveopt | M::Xsaveopt64 | M::Xsaves | M::Xrstors => {
+        M::Xsave
+        | M::Xsave64
+        | M::Xrstor
+        | M::Xrstor64
+        | M::Xsavec
+        | M::Xsavec64
+        | M::Xsaveopt
+        | M::Xsaveopt64
+        | M::Xsaves
+        | M::Xrstors => {
             // Bit 9 is the host's protection keys, which the memory it restores could close.
             scene.case.registers.gpr[RAX] &= !0x200;
             if scene.draw.chance(60) {
@@ -135,7 +149,8 @@ fn string_registers(scene: &mut Scene<'_>, instruction: &Instruction) {
         }
     }
     if scene.draw.chance(85) {
-        let count = if scene.draw.chance(90) { scene.draw.below(12) } else { scene.draw.below(200) };
+        let count =
+            if scene.draw.chance(90) { scene.draw.below(12) } else { scene.draw.below(200) };
         scene.case.registers.gpr[RCX] = count;
         let wide = instruction.op_kind(0);
         let short = matches!(wide, OpKind::MemorySegSI | OpKind::MemoryESDI);
@@ -208,7 +223,8 @@ fn divide(scene: &mut Scene<'_>, instruction: &Instruction) {
 
 /// Puts selectors worth loading into the source register.
 fn selectors(scene: &mut Scene<'_>, instruction: &Instruction) {
-    let loads = instruction.mnemonic() != M::Mov || instruction.op0_register().is_segment_register();
+    let loads =
+        instruction.mnemonic() != M::Mov || instruction.op0_register().is_segment_register();
     if !loads {
         return;
     }
@@ -226,8 +242,16 @@ fn selectors(scene: &mut Scene<'_>, instruction: &Instruction) {
 pub(super) fn adjust_memory(scene: &mut Scene<'_>) {
     let instruction = scene.instruction();
     match instruction.mnemonic() {
-        M::Ret | M::Retf | M::Iret | M::Iretd | M::Iretq | M::Popf | M::Popfd | M::Popfq
-        | M::Pop | M::Leave => stack_frame(scene, &instruction),
+        M::Ret
+        | M::Retf
+        | M::Iret
+        | M::Iretd
+        | M::Iretq
+        | M::Popf
+        | M::Popfd
+        | M::Popfq
+        | M::Pop
+        | M::Leave => stack_frame(scene, &instruction),
         M::Jmp | M::Call | M::Lds | M::Les | M::Lfs | M::Lgs | M::Lss => {
             far_pointer(scene, &instruction);
         }
@@ -332,8 +356,7 @@ fn stack_frame(scene: &mut Scene<'_>, instruction: &Instruction) {
     for (n, word) in words.iter().enumerate() {
         bytes[n * width..(n + 1) * width].copy_from_slice(&word.to_le_bytes()[..width]);
     }
-    let pointer =
-        if instruction.mnemonic() == M::Leave { RBP } else { RSP };
+    let pointer = if instruction.mnemonic() == M::Leave { RBP } else { RSP };
     let linear = scene.stack_base().wrapping_add(scene.case.registers.gpr[pointer]);
     patch_over(scene, linear.wrapping_sub(WINDOW), &bytes[..5 * width]);
 }
@@ -346,11 +369,8 @@ fn far_pointer(scene: &mut Scene<'_>, instruction: &Instruction) {
     let size = instruction.memory_size().size();
     let keep = scene.draw.chance(50);
     let form = super::forms::Form { code: instruction.code(), size: scene.size };
-    let cs = if keep {
-        scene.case.registers.selectors[seg::CS]
-    } else {
-        far_selector(scene.draw, form)
-    };
+    let cs =
+        if keep { scene.case.registers.selectors[seg::CS] } else { far_selector(scene.draw, form) };
     let base = if keep { scene.code_base() } else { crate::place::base(cs) };
     let offset = code_offset(scene, base).to_le_bytes();
     if far && size > 2 {
@@ -377,8 +397,11 @@ fn environment(scene: &mut Scene<'_>) {
 
 /// An FXSAVE or XSAVE image that mostly can be loaded.
 fn state_image(scene: &mut Scene<'_>, instruction: &Instruction) {
-    let mxcsr =
-        if scene.draw.chance(90) { scene.draw.bits() & 0xffff } else { scene.draw.bits() & 0xfffd_ffff };
+    let mxcsr = if scene.draw.chance(90) {
+        scene.draw.bits() & 0xffff
+    } else {
+        scene.draw.bits() & 0xfffd_ffff
+    };
     patch_operand(scene, 24, &(mxcsr as u32).to_le_bytes());
     let control = (scene.draw.bits() & 0x1f7f) as u16;
     let status = (scene.draw.bits() & 0x7f7f) as u16;
@@ -430,4 +453,3 @@ fn compare_equal(scene: &mut Scene<'_>, instruction: &Instruction) {
         }
     }
 }
-

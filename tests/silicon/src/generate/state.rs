@@ -4,11 +4,11 @@
 use cutaway_isa::CodeSize;
 use iced_x86::{Instruction, MemorySize, OpKind, Register};
 
+use super::Generated;
 use super::encode::Encoding;
 use super::forms::Form;
 use super::special;
 use super::values::{Draw, Lanes};
-use super::Generated;
 use crate::case::{Case, Length, seg};
 use crate::place::{self, CODE, DATA, LAST, PAGE, READ_ONLY, STACK, WINDOW, WINDOW_SIZE, gdt, ldt};
 
@@ -156,7 +156,13 @@ impl<'a> Scene<'a> {
             92 | 93 => STACK + self.draw.below(64),
             94 | 95 => STACK + PAGE - self.draw.below(64),
             96 => WINDOW_SIZE - self.draw.below(8),
-            _ => return self.draw.integer(if self.size == CodeSize::Bits16 { 16 } else { self.register_bits() }),
+            _ => {
+                return self.draw.integer(if self.size == CodeSize::Bits16 {
+                    16
+                } else {
+                    self.register_bits()
+                });
+            }
         };
         let mask = if self.size == CodeSize::Bits16 { 0xffff } else { u64::MAX };
         (WINDOW + linear - self.stack_base()) & mask
@@ -437,8 +443,19 @@ fn segment_index(segment: Register) -> usize {
 /// A selector that is worth loading.
 pub(super) fn selector(draw: &mut Draw) -> u16 {
     let good = [
-        gdt::CODE32, gdt::DATA, gdt::CODE64, ldt::CODE16, ldt::CODE32, ldt::DATA16, ldt::DATA32,
-        ldt::SHORT, ldt::READ_ONLY, ldt::EXPAND_DOWN, ldt::ABSENT, ldt::EXECUTE_ONLY, ldt::SHIFTED,
+        gdt::CODE32,
+        gdt::DATA,
+        gdt::CODE64,
+        ldt::CODE16,
+        ldt::CODE32,
+        ldt::DATA16,
+        ldt::DATA32,
+        ldt::SHORT,
+        ldt::READ_ONLY,
+        ldt::EXPAND_DOWN,
+        ldt::ABSENT,
+        ldt::EXECUTE_ONLY,
+        ldt::SHIFTED,
     ];
     match draw.below(20) {
         0..=12 => draw.pick(&good),

@@ -84,7 +84,9 @@ impl Draw {
             9 | 10 => 0x3f80_0000,
             11 => 0x3f80_0000 | 1 << (low % 23),
             // Around the borders of integers.
-            12 => [0x4f00_0000, 0x4eff_ffff, 0x5f00_0000, 0x5eff_ffff, 0x4f80_0000][low as usize % 5],
+            12 => {
+                [0x4f00_0000, 0x4eff_ffff, 0x5f00_0000, 0x5eff_ffff, 0x4f80_0000][low as usize % 5]
+            }
             13 => 0x3f00_0000 | low & 1 << 22,
             // Integers and halves.
             14..=17 => ((low & 0xffff) as f32 / 2.0).to_bits(),
@@ -115,9 +117,14 @@ impl Draw {
             8 => 0x7fef_ffff_ffff_ffff,
             9 | 10 => 0x3ff << 52,
             11 => 0x3ff << 52 | 1 << (low % 52),
-            12 => [0x41e0_0000_0000_0000, 0x41df_ffff_ffc0_0000, 0x43e0_0000_0000_0000,
-                0x43df_ffff_ffff_ffff, 0x41ef_ffff_ffe0_0000, 0x40e0_0000_0000_0000]
-                [low as usize % 6],
+            12 => [
+                0x41e0_0000_0000_0000,
+                0x41df_ffff_ffc0_0000,
+                0x43e0_0000_0000_0000,
+                0x43df_ffff_ffff_ffff,
+                0x41ef_ffff_ffe0_0000,
+                0x40e0_0000_0000_0000,
+            ][low as usize % 6],
             13 => 0x3fe << 52 | low & 1 << 51,
             14..=17 => ((low & 0xffff) as f64 / 2.0).to_bits(),
             18 => 0x3fef_ffff_ffff_ffff,
@@ -149,7 +156,7 @@ impl Draw {
             6 => (0x7fff, 3 << 62 | low >> 2),
             7 => (0x7fff, INTEGER | 1 | low >> 2),
             8 => (0x7ffe, u64::MAX),
-            9 => (0x7fff, low >> 1),  // pseudo-NaN or pseudo-infinity
+            9 => (0x7fff, low >> 1), // pseudo-NaN or pseudo-infinity
             10 => (low as u16 & 0x7fff, self.bits() >> 1), // unnormal
             11 | 12 => (0x3fff, INTEGER),
             13 => (0x3fff, INTEGER | 1 << (low & 63)),
@@ -159,7 +166,9 @@ impl Draw {
                 let shift = integer.leading_zeros();
                 (0x3fff + 63 - shift as u16 - (low >> 60 & 1) as u16, integer << shift)
             }
-            18 => (0x403d + (low & 3) as u16, INTEGER | self.bits() & (u64::MAX << (low >> 8 & 63))),
+            18 => {
+                (0x403d + (low & 3) as u16, INTEGER | self.bits() & (u64::MAX << (low >> 8 & 63)))
+            }
             19 => (0x401d + (low & 3) as u16, INTEGER | self.bits()),
             20 => (0x3fff - 1022 - (low % 60) as u16 + 4, INTEGER | self.bits()),
             21 => (0x3fff + 1023 - (low & 1) as u16, INTEGER | self.bits()),

@@ -77,7 +77,8 @@ impl Oracle {
         }
         let shared = map(size, libc::MAP_SHARED, descriptor)?.cast::<Shared>();
         let stack = map(WORKER_STACK, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1)?;
-        let mut oracle = Self { shared, descriptor, stack, worker: 0, lost: 0, status: 0, first: 0 };
+        let mut oracle =
+            Self { shared, descriptor, stack, worker: 0, lost: 0, status: 0, first: 0 };
         // SAFETY: the mapping is new, zeroed and large enough; zero is valid in all fields.
         let shared = unsafe { &mut *shared };
         for offset in 0..WINDOW_SIZE {
@@ -157,9 +158,7 @@ impl Oracle {
         let worker = unsafe { libc::fork() };
         if worker == 0 {
             // SAFETY: this is the child; the mappings are as `become_worker` wants them.
-            unsafe {
-                worker::become_worker(self.shared, self.descriptor, self.stack, WORKER_STACK)
-            }
+            unsafe { worker::become_worker(self.shared, self.descriptor, self.stack, WORKER_STACK) }
         }
         if worker < 0 {
             return Err(failed("start a worker process"));

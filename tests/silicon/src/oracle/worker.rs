@@ -133,9 +133,8 @@ fn map_window(descriptor: i32) -> Result<(), Step> {
         let flags = libc::MAP_SHARED | libc::MAP_FIXED_NOREPLACE | libc::MAP_POPULATE;
         let offset = (WINDOW_OFFSET + page.offset) as i64;
         // SAFETY: the address was free, or the call fails.
-        let mapped = unsafe {
-            libc::mmap(address, PAGE as usize, protection, flags, descriptor, offset)
-        };
+        let mapped =
+            unsafe { libc::mmap(address, PAGE as usize, protection, flags, descriptor, offset) };
         if mapped != address {
             return Err(Step::Map);
         }

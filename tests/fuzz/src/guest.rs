@@ -124,8 +124,12 @@ impl Guest {
         let mut maker = Maker { noise, model, mode, cpl, ram };
         let state = maker.state();
         let noise = &mut maker.noise;
-        let pins =
-            Pins { intr: noise.once_in(8), nmi: noise.once_in(16), a20_masked: noise.once_in(16) };
+        let pins = Pins {
+            intr: noise.once_in(8),
+            nmi: noise.once_in(16),
+            a20_masked: noise.once_in(16),
+            ignne: noise.once_in(4),
+        };
         Self { model, mode, state, ram: maker.ram, rom, pins }
     }
 }
