@@ -172,6 +172,8 @@ impl Vcpu {
             msr::GS_BASE if long => self.segment(Seg::Gs).base,
             msr::KERNEL_GS_BASE if long => m.kernel_gs_base,
             msr::TSC_AUX if self.model.has_rdtscp() => m.tsc_aux,
+            // No supervisor state component is there.
+            msr::XSS if self.model.has_xsavec() => 0,
             msr::SYSCFG if long => m.syscfg,
             msr::HWCR if long => m.hwcr,
             // SVM is locked off.
@@ -188,6 +190,7 @@ impl Vcpu {
         let canonical =
             |v: u64| if is_canonical(v) { Ok(v) } else { Err(Fault::from(Exception::GP0)) };
         let (has_syscall, has_rdtscp) = (self.model.has_syscall(), self.model.has_rdtscp());
+        let has_xsavec = self.model.has_xsavec();
         let ticks = self.ticks;
         let m = &mut self.system.msrs;
         match number {
@@ -225,6 +228,7 @@ impl Vcpu {
             msr::GS_BASE if long => return self.write_base(Seg::Gs, canonical(value)?),
             msr::KERNEL_GS_BASE if long => m.kernel_gs_base = canonical(value)?,
             msr::TSC_AUX if has_rdtscp => m.tsc_aux = value & 0xffff_ffff,
+            msr::XSS if has_xsavec && value == 0 => {}
             msr::SYSCFG if long => m.syscfg = value,
             msr::HWCR if long => m.hwcr = value,
             _ => return Err(Exception::GP0.into()),
@@ -232,7 +236,8 @@ impl Vcpu {
         Ok(())
     }
 
-    fn write_base(&mut self, seg: Seg, value: u64) -> Result<(), Fault> {
+    /// Replaces the base of FS or GS.
+    pub(crate) fn write_base(&mut self, seg: Seg, value: u64) -> Result<(), Fault> {
         self.system.segments[seg as usize].base = value;
         self.settle();
         Ok(())

@@ -161,7 +161,7 @@ impl Exec<'_> {
     }
 
     /// The fault of an unmasked floating-point exception: #XM, or #UD without OSXMMEXCPT.
-    fn simd_fault(&self) -> Fault {
+    pub(crate) fn simd_fault(&self) -> Fault {
         let enabled = self.cpu.system.cr4 & Cr4::OSXMMEXCPT.bits() != 0;
         if enabled { Exception::XM } else { Exception::UD }.into()
     }

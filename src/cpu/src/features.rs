@@ -38,7 +38,7 @@ struct Feature {
     #[cfg_attr(not(test), expect(dead_code, reason = "only the test looks at it"))]
     name: &'static str,
     /// The first model that has it; none has what is not implemented.
-    since: Option<CpuModel>,
+    since: CpuModel,
     leaf: Leaf,
     bit: u32,
     /// The instructions that come with it, as the decoder names them.
@@ -55,18 +55,7 @@ const fn row(
     bit: u32,
     instructions: Option<CpuidFeature>,
 ) -> Feature {
-    Feature { name, since: Some(since), leaf, bit, instructions }
-}
-
-/// A feature that is not implemented yet; `_since` is the model it belongs to.
-const fn later(
-    name: &'static str,
-    _since: CpuModel,
-    leaf: Leaf,
-    bit: u32,
-    instructions: Option<CpuidFeature>,
-) -> Feature {
-    Feature { name, since: None, leaf, bit, instructions }
+    Feature { name, since, leaf, bit, instructions }
 }
 
 #[rustfmt::skip] // one row per feature
@@ -112,44 +101,47 @@ const FEATURES: &[Feature] = &[
     row("SSE2",       X86_64V1, Edx1, 26, Some(F::SSE2)),
 
     row("SSE3",       X86_64V2, Ecx1,  0, Some(F::SSE3)),
-    later("PCLMULQDQ", Max,      Ecx1,  1, Some(F::PCLMULQDQ)),
+    row("PCLMULQDQ",   Max,      Ecx1,  1, Some(F::PCLMULQDQ)),
     row("SSSE3",      X86_64V2, Ecx1,  9, Some(F::SSSE3)),
-    later("FMA",       X86_64V3, Ecx1, 12, Some(F::FMA)),
+    row("FMA",         X86_64V3, Ecx1, 12, Some(F::FMA)),
     row("CMPXCHG16B", X86_64V2, Ecx1, 13, Some(F::CMPXCHG16B)),
     row("SSE4.1",     X86_64V2, Ecx1, 19, Some(F::SSE4_1)),
     row("SSE4.2",     X86_64V2, Ecx1, 20, Some(F::SSE4_2)),
     row("MOVBE",      X86_64V2, Ecx1, 22, Some(F::MOVBE)),
     row("POPCNT",     X86_64V2, Ecx1, 23, Some(F::POPCNT)),
-    later("AES",       Max,      Ecx1, 25, Some(F::AES)),
+    row("AES",         Max,      Ecx1, 25, Some(F::AES)),
     row("XSAVE",      X86_64V2, Ecx1, 26, Some(F::XSAVE)),
     row("AVX",        X86_64V3, Ecx1, 28, Some(F::AVX)),
-    later("F16C",      X86_64V3, Ecx1, 29, Some(F::F16C)),
-    later("RDRAND",    Max,      Ecx1, 30, Some(F::RDRAND)),
+    row("F16C",        X86_64V3, Ecx1, 29, Some(F::F16C)),
+    row("RDRAND",      Max,      Ecx1, 30, Some(F::RDRAND)),
     row("hypervisor", X86_64V1, Ecx1, 31, None),
 
-    later("FSGSBASE",  Max,      Ebx7,  0, Some(F::FSGSBASE)),
-    later("BMI1",      X86_64V3, Ebx7,  3, Some(F::BMI1)),
+    row("FSGSBASE",    Max,      Ebx7,  0, Some(F::FSGSBASE)),
+    row("BMI1",        X86_64V3, Ebx7,  3, Some(F::BMI1)),
     row("AVX2",       X86_64V3, Ebx7,  5, Some(F::AVX2)),
-    later("BMI2",      X86_64V3, Ebx7,  8, Some(F::BMI2)),
-    later("RDSEED",    Max,      Ebx7, 18, Some(F::RDSEED)),
-    later("ADX",       Max,      Ebx7, 19, Some(F::ADX)),
-    later("CLFLUSHOPT",Max,      Ebx7, 23, Some(F::CLFLUSHOPT)),
-    later("CLWB",      Max,      Ebx7, 24, Some(F::CLWB)),
-    later("SHA",       Max,      Ebx7, 29, Some(F::SHA)),
+    row("SMEP",       Max,      Ebx7,  7, None),
+    row("BMI2",        X86_64V3, Ebx7,  8, Some(F::BMI2)),
+    row("RDSEED",      Max,      Ebx7, 18, Some(F::RDSEED)),
+    row("ADX",         Max,      Ebx7, 19, Some(F::ADX)),
+    row("SMAP",       Max,      Ebx7, 20, Some(F::SMAP)),
+    row("CLFLUSHOPT",  Max,      Ebx7, 23, Some(F::CLFLUSHOPT)),
+    row("CLWB",        Max,      Ebx7, 24, Some(F::CLWB)),
+    row("SHA",         Max,      Ebx7, 29, Some(F::SHA)),
 
-    later("GFNI",      Max,      Ecx7,  8, Some(F::GFNI)),
-    later("VAES",      Max,      Ecx7,  9, Some(F::VAES)),
-    later("VPCLMULQDQ",Max,      Ecx7, 10, Some(F::VPCLMULQDQ)),
-    later("RDPID",     Max,      Ecx7, 22, Some(F::RDPID)),
+    row("UMIP",       Max,      Ecx7,  2, None),
+    row("GFNI",        Max,      Ecx7,  8, Some(F::GFNI)),
+    row("VAES",        Max,      Ecx7,  9, Some(F::VAES)),
+    row("VPCLMULQDQ",  Max,      Ecx7, 10, Some(F::VPCLMULQDQ)),
+    row("RDPID",       Max,      Ecx7, 22, Some(F::RDPID)),
 
-    later("XSAVEOPT",  Max,      EaxD,  0, Some(F::XSAVEOPT)),
-    later("XSAVEC",    Max,      EaxD,  1, Some(F::XSAVEC)),
-    later("XGETBV1",   Max,      EaxD,  2, None),
-    later("XSAVES",    Max,      EaxD,  3, Some(F::XSAVES)),
+    row("XSAVEOPT",    Max,      EaxD,  0, Some(F::XSAVEOPT)),
+    row("XSAVEC",      Max,      EaxD,  1, Some(F::XSAVEC)),
+    row("XGETBV1",     Max,      EaxD,  2, None),
+    row("XSAVES",      Max,      EaxD,  3, Some(F::XSAVES)),
 
     row("LAHF",       X86_64V2, EcxX,  0, None),
-    later("LZCNT",     X86_64V3, EcxX,  5, Some(F::LZCNT)),
-    later("SSE4A",     Max,      EcxX,  6, Some(F::SSE4A)),
+    row("LZCNT",       X86_64V3, EcxX,  5, Some(F::LZCNT)),
+    row("SSE4A",       Max,      EcxX,  6, Some(F::SSE4A)),
     row("PREFETCHW",  X86_64V1, EcxX,  8, Some(F::PREFETCHW)),
     row("SYSCALL",    X86_64V1, EdxX, 11, Some(F::SYSCALL)),
     row("NX",         X86_64V1, EdxX, 20, None),
@@ -165,7 +157,7 @@ impl CpuModel {
     }
 
     fn has(self, row: &Feature) -> bool {
-        row.since.is_some_and(|since| self >= since)
+        self >= row.since
     }
 
     /// The feature bits of a CPUID register.

@@ -97,6 +97,10 @@ impl CpuModel {
     pub(crate) fn has_xsave(self) -> bool {
         self.has_feature(CpuidFeature::XSAVE)
     }
+    /// Whether XSAVEC, the compacted format, and XGETBV with ECX = 1 are there.
+    pub(crate) fn has_xsavec(self) -> bool {
+        self.has_feature(CpuidFeature::XSAVEC)
+    }
     /// The bits that XCR0 can have: the state components that XSAVE knows.
     pub(crate) fn xcr0_bits(self) -> Xcr0 {
         let ymm = if self >= X86_64V3 { Xcr0::AVX } else { Xcr0::empty() };
@@ -118,6 +122,9 @@ impl CpuModel {
         }
         if self.has_feature(CpuidFeature::FSGSBASE) {
             bits |= Cr4::FSGSBASE;
+        }
+        if self >= Max {
+            bits |= Cr4::UMIP | Cr4::SMEP | Cr4::SMAP;
         }
         bits.bits()
     }
@@ -204,7 +211,10 @@ impl Vcpu {
         let (known, enabled) = (self.model.xcr0_bits(), Xcr0::from_bits_truncate(self.system.xcr0));
         match subleaf {
             0 => [known.bits() as u32, enabled.area_bytes(), known.area_bytes(), 0],
-            1 => [self.model.feature_bits(Leaf::EaxD), 0, 0, 0],
+            // The area of XSAVES, compacted: no larger, since AVX is the first component.
+            1 if self.model.has_xsavec() => {
+                [self.model.feature_bits(Leaf::EaxD), enabled.area_bytes(), 0, 0]
+            }
             2 if known.contains(Xcr0::AVX) => [Xcr0::AVX_BYTES, Xcr0::AVX_OFFSET, 0, 0],
             _ => [0; 4],
         }

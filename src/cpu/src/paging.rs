@@ -86,7 +86,7 @@ impl Vcpu {
             Bank::Slow
         } else if user {
             Bank::User
-        } else if ac && self.system.cr4 & Cr4::SMAP.bits() != 0 {
+        } else if ac && !self.implicit_access && self.system.cr4 & Cr4::SMAP.bits() != 0 {
             Bank::SupervisorAc
         } else {
             Bank::Supervisor

@@ -70,6 +70,8 @@ pub struct CpuState {
     pub mxcsr: u32,
     /// What hides between instructions: halt, interrupt shadow, NMI blocking.
     pub activity: Activity,
+    /// State of the generator behind RDRAND and RDSEED; any value will do.
+    pub random: u64,
     /// Instructions retired plus ticks skipped in HLT: the TSC's clock.
     pub ticks: u64,
     /// Ticks skipped in HLT.
@@ -197,6 +199,7 @@ impl CpuState {
             ymm_high: [Xmm::ZERO; 16],
             mxcsr: 0x1f80,
             activity: Activity::default(),
+            random: 0,
             ticks: 0,
             skipped: 0,
         }

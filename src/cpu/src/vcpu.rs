@@ -65,6 +65,8 @@ pub struct Vcpu {
     pub(crate) rip: u64,
     pub(crate) ticks: u64,
     pub(crate) skipped: u64,
+    /// State of the generator behind RDRAND and RDSEED.
+    pub(crate) random: u64,
     pub(crate) system: System,
     pub(crate) x87: X87,
     pub(crate) activity: Activity,
@@ -163,6 +165,7 @@ impl Vcpu {
             rip: 0,
             ticks: 0,
             skipped: 0,
+            random: 0,
             system: reset.system.clone(),
             x87: X87::default(),
             activity: Activity::default(),
@@ -182,11 +185,11 @@ impl Vcpu {
         vcpu
     }
 
-    /// RESET: the state after power-on; ticks go on.
+    /// RESET: the state after power-on; ticks and random numbers go on.
     pub fn reset(&mut self) {
         let (ticks, skipped) = (self.ticks, self.skipped);
         let mut state = CpuState::reset(self.model.signature());
-        (state.ticks, state.skipped) = (ticks, skipped);
+        (state.ticks, state.skipped, state.random) = (ticks, skipped, self.random);
         state.system.msrs.tsc_offset = ticks.wrapping_neg();
         self.load(&state);
     }
@@ -206,6 +209,7 @@ impl Vcpu {
             ymm_high: self.ymm_high,
             mxcsr: self.mxcsr.bits(),
             activity: self.activity,
+            random: self.random,
             ticks: self.ticks,
             skipped: self.skipped,
         }
@@ -223,6 +227,7 @@ impl Vcpu {
         self.ymm_high = state.ymm_high;
         self.mxcsr = Mxcsr::from_bits_truncate(state.mxcsr);
         self.activity = state.activity;
+        self.random = state.random;
         self.ticks = state.ticks;
         self.skipped = state.skipped;
         self.exit = None;

@@ -105,6 +105,12 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TIME", default_value = "2026-01-01T00:00:00", value_parser = parse_rtc)]
     pub(crate) rtc: RtcStart,
 
+    /// Seed of the random numbers that RDRAND and RDSEED give
+    ///
+    /// One seed always gives the same numbers, so that each run is the same.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) cpu_seed: u64,
+
     /// End the program when the guest asks for a reset
     ///
     /// A guest booted with --kernel always ends the program by that: nothing is left to start it.

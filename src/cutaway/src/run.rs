@@ -72,8 +72,8 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
         }
     };
     let on_reset = if args.no_reboot { OnReset::Stop } else { OnReset::Restart };
-    let memory_bytes = args.memory;
-    Ok(Config { memory_bytes, ips: args.ips, rtc_start, on_reset, ..Config::new(cpu) })
+    let (memory_bytes, cpu_seed) = (args.memory, args.cpu_seed);
+    Ok(Config { memory_bytes, ips: args.ips, rtc_start, cpu_seed, on_reset, ..Config::new(cpu) })
 }
 
 fn boot(args: &RunArgs, config: Config) -> Result<Machine, Failure> {

@@ -243,6 +243,7 @@ pub mod msr {
     pub const SFMASK: u32 = 0xc000_0084;
     pub const FS_BASE: u32 = 0xc000_0100;
     pub const GS_BASE: u32 = 0xc000_0101;
+    pub const XSS: u32 = 0xda0;
     pub const KERNEL_GS_BASE: u32 = 0xc000_0102;
     pub const TSC_AUX: u32 = 0xc000_0103;
     pub const SYSCFG: u32 = 0xc001_0010;

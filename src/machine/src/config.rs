@@ -22,6 +22,8 @@ pub struct Config {
     pub debug_exit: Option<u16>,
     /// A seed for the guest's random numbers, handed to Linux.
     pub rng_seed: Option<[u8; 32]>,
+    /// Where the random numbers of RDRAND and RDSEED start.
+    pub cpu_seed: u64,
     /// What a reset by the guest does.
     pub on_reset: OnReset,
 }
@@ -47,6 +49,7 @@ impl Config {
             rtc_start: 1_577_836_800,
             debug_exit: Some(0xf4),
             rng_seed: None,
+            cpu_seed: 0,
             on_reset: OnReset::Restart,
         }
     }

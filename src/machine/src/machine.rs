@@ -88,6 +88,7 @@ impl Machine {
         let (mut memory, entry) = boot::load(boot, &circumstances)?;
         let mut vcpu = Vcpu::new(config.cpu);
         let mut cpu = vcpu.save();
+        cpu.random = config.cpu_seed;
         entry.apply(&mut cpu, &mut memory);
         vcpu.load(&cpu);
         let mut board = Board::new(&config, memory);

@@ -1,4 +1,4 @@
-//! Flag instructions: CLC STC CMC CLD STD LAHF SAHF SALC, CLI STI.
+//! Flag instructions: CLC STC CMC CLD STD LAHF SAHF SALC, CLI STI, CLAC STAC.
 //!
 //! Source: Intel SDM vol. 2, the page of each mnemonic.
 
@@ -69,6 +69,15 @@ fn salc<T: Target>(t: &mut T) -> Step<T> {
     Ok(())
 }
 
+/// CLAC, STAC: EFLAGS.AC, which under SMAP lets CPL 0 reach user pages. #UD outside CPL 0 and
+/// where the CPU has no SMAP.
+fn set_ac(e: &mut Exec<'_>, on: bool) -> Result<(), Fault> {
+    e.cpu.require(e.cpu.cpl() == 0)?;
+    let flags = e.cpu.lazy.rflags().with(Rflags::AC, on);
+    e.cpu.set_rflags(flags);
+    Ok(())
+}
+
 /// CLI and STI where IOPL is too low: the virtual interrupt flag, or #GP(0) (SDM vol. 2, "CLI").
 fn set_if(e: &mut Exec<'_>, on: bool) -> Result<(), Fault> {
     let flags = e.cpu.lazy.rflags();
@@ -103,4 +112,6 @@ rows! {
     implied Salc => salc();
     exec Cli => |e| set_if(e, false);
     exec Sti => |e| set_if(e, true);
+    exec Clac => |e| set_ac(e, false);
+    exec Stac => |e| set_ac(e, true);
 }

@@ -9,9 +9,11 @@ mod branch;
 mod control;
 mod crypto;
 mod flag;
+mod fma;
 mod io;
 mod logic;
 mod mul_div;
+mod random;
 mod shift;
 mod sse;
 mod stack;
@@ -19,6 +21,7 @@ mod string;
 mod syscall;
 mod system;
 mod transfer;
+mod vex;
 mod x87;
 
 pub(crate) use avx::{avx_unavailable, needs_avx};
@@ -46,8 +49,11 @@ pub(crate) const GROUPS: &[fn(Code) -> Option<Row>] = &[
     control::row,
     syscall::row,
     system::row,
+    random::row,
     x87::row,
     sse::row,
     avx::row,
     crypto::row,
+    fma::row,
+    vex::row,
 ];

@@ -140,7 +140,7 @@ mod tests {
             let last = keys[n - 1].to_u128();
             let assist = aeskeygenassist(keys[n - 1], rcon).to_u128() >> 96;
             let prefixes = last ^ last << 32 ^ last << 64 ^ last << 96;
-            keys[n] = Xmm::from_u128(prefixes ^ assist * 0x1_0000_0001_0000_0001_0000_0001);
+            keys[n] = Xmm::from_u128(prefixes ^ (assist * 0x1_0000_0001_0000_0001_0000_0001));
             rcon = rcon << 1 ^ if rcon & 0x80 != 0 { 0x1b } else { 0 };
         }
         keys

@@ -1,11 +1,13 @@
-//! LDMXCSR, STMXCSR, FXSAVE, FXRSTOR, XSAVE, XRSTOR, XGETBV, XSETBV.
+//! LDMXCSR, STMXCSR, FXSAVE, FXRSTOR, XSAVE and its kin, XRSTOR, XGETBV, XSETBV, CLFLUSH.
 //!
 //! Source: Intel SDM vol. 1 §10.5, "FXSAVE and FXRSTOR Instructions", §13, "Managing State Using
 //! the XSAVE Feature Set"; vol. 2, the page of each mnemonic.
 //!
 //! XSAVE knows x87 (bit 0 of XCR0), SSE (bit 1) and AVX (bit 2), which always count as in use
-//! (XINUSE); the manual allows that. Not modelled: the compacted format, the fast FXSAVE of AMD
-//! (EFER.FFXSR).
+//! (XINUSE) and modified; the manual allows that, and so XSAVEOPT is XSAVE. No supervisor component
+//! is there, so XSAVES and XRSTORS are XSAVEC and XRSTOR for CPL 0. The compacted format differs
+//! from the standard one only in the header and in what becomes of MXCSR: AVX is the first
+//! component in either. Not modelled: the fast FXSAVE of AMD (EFER.FFXSR).
 
 use crate::exception::{Exception, Fault};
 use crate::exec::Exec;
@@ -33,6 +35,8 @@ const XMM0: usize = 160;
 const AREA: usize = Xcr0::all().area_bytes() as usize;
 /// Where the upper halves of the YMM registers lie.
 const YMM_HIGH: usize = Xcr0::AVX_OFFSET as usize;
+/// Bit of XCOMP_BV: the area is in the compacted format.
+const COMPACTED: u64 = 1 << 63;
 
 impl Exec<'_> {
     /// XMM registers that instructions can name in this mode.
@@ -124,6 +128,20 @@ impl Exec<'_> {
         Ok(())
     }
 
+    /// Writes components of an XSAVE area, MXCSR aside.
+    fn save_components(&mut self, linear: u64, components: Xcr0, pointers: FxsavePointers) -> Done {
+        if components.contains(Xcr0::X87) {
+            self.save_x87(linear, pointers)?;
+        }
+        if components.contains(Xcr0::SSE) {
+            self.save_xmm(linear)?;
+        }
+        if components.contains(Xcr0::AVX) {
+            self.save_ymm_high(linear)?;
+        }
+        Ok(())
+    }
+
     fn load_ymm_high(&mut self, image: &[u8]) {
         let count = self.xmm_count();
         let registers = image[YMM_HIGH..].as_chunks::<16>().0;
@@ -210,39 +228,93 @@ fn xsave(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
     let mut xstate_bv = [0; 8];
     e.read_area(header, &mut xstate_bv)?;
 
-    if components.contains(Xcr0::X87) {
-        e.save_x87(linear, pointers)?;
-    }
     if components.intersects(Xcr0::SSE | Xcr0::AVX) {
         e.save_mxcsr(linear)?;
     }
-    if components.contains(Xcr0::SSE) {
-        e.save_xmm(linear)?;
-    }
-    if components.contains(Xcr0::AVX) {
-        e.save_ymm_high(linear)?;
-    }
+    e.save_components(linear, components, pointers)?;
     let present = u64::from_le_bytes(xstate_bv) | components.bits();
     e.write_area(header, &present.to_le_bytes())
 }
 
-/// XRSTOR: of the components asked for, those that XSTATE_BV has are loaded and the others
-/// initialised. MXCSR is loaded in either case, for AVX as for SSE.
+/// XSAVEC: as XSAVE, and the header's first two qwords say what is there and that the format is
+/// the compacted one.
+fn xsavec(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
+    let components = e.xsave_components()?;
+    let linear = e.area(components.area_bytes() as usize, 64, Access::Write)?;
+    if components.contains(Xcr0::SSE) {
+        e.save_mxcsr(linear)?;
+    }
+    e.save_components(linear, components, pointers)?;
+    let present = u128::from(components.bits());
+    let header = (present | u128::from(COMPACTED)) << 64 | present;
+    e.write_area(linear.wrapping_add(LEGACY as u64), &header.to_le_bytes())
+}
+
+/// XSAVES: XSAVEC at CPL 0.
+fn xsaves(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
+    e.require_osxsave()?;
+    e.require_cpl0()?;
+    xsavec(e, pointers)
+}
+
+/// XRSTORS: XRSTOR at CPL 0; #GP(0) for the standard format.
+fn xrstors(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
+    e.require_osxsave()?;
+    e.require_cpl0()?;
+    restore(e, pointers, Formats::Compacted)
+}
+
+/// XRSTOR, from either format where the CPU has XSAVEC.
 fn xrstor(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
+    restore(e, pointers, Formats::Both)
+}
+
+/// The formats that an instruction loads from.
+#[derive(Clone, Copy, PartialEq)]
+enum Formats {
+    Both,
+    Compacted,
+}
+
+/// XSTATE_BV of a header, and whether the format is the compacted one; #GP(0) for a bad header.
+fn checked_header(
+    e: &Exec<'_>,
+    header: &[u8; 64],
+    formats: Formats,
+) -> Result<(Xcr0, bool), Fault> {
+    let words = header.as_chunks::<8>().0;
+    let (xstate_bv, xcomp_bv) = (u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1]));
+    let is_compacted = xcomp_bv & COMPACTED != 0;
+    let xcr0 = e.cpu.system.xcr0;
+    let (known, reserved) = if is_compacted && e.cpu.model.has_xsavec() {
+        (xcomp_bv & !COMPACTED, &header[16..])
+    } else {
+        (xcr0, &header[8..24])
+    };
+    let foreign = known & !xcr0 != 0 || xstate_bv & !known != 0;
+    let refused = formats == Formats::Compacted && !is_compacted;
+    if foreign || refused || reserved.iter().any(|&byte| byte != 0) {
+        return Err(Exception::GP0.into());
+    }
+    Ok((Xcr0::from_bits_retain(xstate_bv), is_compacted))
+}
+
+/// Of the components asked for, those that XSTATE_BV has are loaded and the others initialised.
+/// MXCSR belongs to SSE in the compacted format; in the standard one it is loaded in either case,
+/// for AVX as for SSE.
+fn restore(e: &mut Exec<'_>, pointers: FxsavePointers, formats: Formats) -> Done {
     let components = e.xsave_components()?;
     let size = components.area_bytes() as usize;
     let linear = e.area(size, 64, Access::Read)?;
     let mut image = [0; AREA];
     e.read_area(linear, &mut image[..size])?;
-    let header = &image[LEGACY..];
-    let present = u64::from_le_bytes(*header.first_chunk().expect("the header is longer"));
-    let reserved = &header[8..24];
-    if present & !e.cpu.system.xcr0 != 0 || reserved.iter().any(|&byte| byte != 0) {
-        return Err(Exception::GP0.into());
-    }
+    let header = image[LEGACY..].first_chunk().expect("the image has a header");
+    let (present, is_compacted) = checked_header(e, header, formats)?;
 
-    let present = Xcr0::from_bits_retain(present);
-    if components.intersects(Xcr0::SSE | Xcr0::AVX) {
+    if is_compacted && components.contains(Xcr0::SSE) {
+        let is_there = present.contains(Xcr0::SSE);
+        e.cpu.mxcsr = if is_there { mxcsr_of(&image)? } else { Mxcsr::RESET };
+    } else if !is_compacted && components.intersects(Xcr0::SSE | Xcr0::AVX) {
         e.cpu.mxcsr = mxcsr_of(&image)?;
     }
     let count = e.xmm_count();
@@ -272,10 +344,10 @@ fn xrstor(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
     Ok(())
 }
 
-/// XGETBV: XCR0 to EDX:EAX.
+/// XGETBV: XCR0 to EDX:EAX; for ECX = 1, where the CPU has XSAVEC, its components in use: all.
 fn xgetbv(e: &mut Exec<'_>) -> Done {
     e.require_osxsave()?;
-    if e.gpr(gpr::RCX, Dword) != 0 {
+    if e.gpr(gpr::RCX, Dword) > u64::from(e.cpu.model.has_xsavec()) {
         return Err(Exception::GP0.into());
     }
     let xcr0 = e.cpu.system.xcr0;
@@ -299,7 +371,7 @@ fn xsetbv(e: &mut Exec<'_>) -> Done {
     Ok(())
 }
 
-/// CLFLUSH: no cache, but the address must be readable.
+/// CLFLUSH, CLFLUSHOPT, CLWB: no cache, but the address must be readable.
 fn clflush(e: &mut Exec<'_>) -> Done {
     e.read(0, Byte).map(drop)
 }
@@ -315,7 +387,15 @@ rows! {
     exec Xsave64_mem => |e| xsave(e, FxsavePointers::Wide);
     exec Xrstor_mem => |e| xrstor(e, FxsavePointers::Selectors);
     exec Xrstor64_mem => |e| xrstor(e, FxsavePointers::Wide);
+    exec Xsaveopt_mem => |e| xsave(e, FxsavePointers::Selectors);
+    exec Xsaveopt64_mem => |e| xsave(e, FxsavePointers::Wide);
+    exec Xsavec_mem => |e| xsavec(e, FxsavePointers::Selectors);
+    exec Xsavec64_mem => |e| xsavec(e, FxsavePointers::Wide);
+    exec Xsaves_mem => |e| xsaves(e, FxsavePointers::Selectors);
+    exec Xsaves64_mem => |e| xsaves(e, FxsavePointers::Wide);
+    exec Xrstors_mem => |e| xrstors(e, FxsavePointers::Selectors);
+    exec Xrstors64_mem => |e| xrstors(e, FxsavePointers::Wide);
     exec Xgetbv => xgetbv;
     exec Xsetbv => xsetbv;
-    exec Clflush_m8 => clflush;
+    exec Clflush_m8 | Clflushopt_m8 | Clwb_m8 => clflush;
 }
