@@ -3,9 +3,8 @@
 //! Source: Intel SDM vol. 2, "CPUID"; AMD APM vol. 3 appendices D and E; the x86-64 psABI §3.1.1,
 //! "Processor Architecture", for the microarchitecture levels.
 //!
-//! One table, from which both [`CpuModel::has_feature`] and the CPUID leaves are worked out. A
-//! feature whose instructions are not implemented has no model: CPUID keeps silent about it, and
-//! its instructions are #UD.
+//! One table, from which both [`CpuModel::has_feature`] and the CPUID leaves are worked out. What
+//! has no row CPUID keeps silent about, and its instructions are #UD.
 
 use crate::model::CpuModel;
 use CpuModel::{I486, Max, Pentium3, X86_64V1, X86_64V2, X86_64V3};
@@ -37,7 +36,7 @@ struct Feature {
     /// The manual's name, for who reads the table and for its test.
     #[cfg_attr(not(test), expect(dead_code, reason = "only the test looks at it"))]
     name: &'static str,
-    /// The first model that has it; none has what is not implemented.
+    /// The first model that has it.
     since: CpuModel,
     leaf: Leaf,
     bit: u32,

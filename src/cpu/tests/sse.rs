@@ -293,7 +293,9 @@ fn xcr0_keeps_x87_and_takes_no_unknown_component() {
 
     assert_eq!(exception(&xsetbv, with(3)), None);
     assert_eq!(exception(&xsetbv, with(2)), Some(GP));
-    assert_eq!(exception(&xsetbv, with(7)), Some(GP));
+    assert_eq!(exception(&xsetbv, with(7)), None);
+    assert_eq!(exception(&xsetbv, with(5)), Some(GP), "YMM registers without XMM registers");
+    assert_eq!(exception(&xsetbv, with(0xf)), Some(GP));
     assert_eq!(exception(&xsetbv, |s| s.gpr[gpr::RAX] = 3), Some(UD), "without OSXSAVE");
 }
 

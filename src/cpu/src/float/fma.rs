@@ -38,8 +38,8 @@ impl Fused {
             Self::Sub => (false, true),
             Self::NegatedAdd => (true, false),
             Self::NegatedSub => (true, true),
-            Self::AddSub => (false, lane % 2 == 0),
-            Self::SubAdd => (false, lane % 2 != 0),
+            Self::AddSub => (false, lane.is_multiple_of(2)),
+            Self::SubAdd => (false, !lane.is_multiple_of(2)),
         }
     }
 }

@@ -153,7 +153,7 @@ mod tests {
     /// The first 32 bits of the fractional parts of the cube roots of the first 64 primes
     /// (FIPS 180-4 §4.2.2), worked out.
     fn constants() -> Vec<u32> {
-        let is_prime = |n: &u128| (2..*n).all(|d| n % d != 0);
+        let is_prime = |n: &u128| (2..*n).all(|d| !n.is_multiple_of(d));
         let cube_root = |n: u128| {
             // Of n * 2^96, by bisection: 2^32 times the root.
             let (mut low, mut high) = (0_u128, 1 << 36);

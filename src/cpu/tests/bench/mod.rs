@@ -52,7 +52,7 @@ impl Bench {
         let mut memory = GuestMemory::new(16 << 20).expect("the host has 16 MiB");
         memory.add_ram(0, 16 << 20).expect("the map is empty");
         memory.write(CODE, code);
-        let cpu = Vcpu::new(CpuModel::X86_64V2);
+        let cpu = Vcpu::new(CpuModel::Max);
         Self { cpu, bus: RamBus { memory, written: Vec::new(), intr: false } }
     }
 
