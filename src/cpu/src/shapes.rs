@@ -92,36 +92,33 @@ pub(crate) fn sparing<I: Meaning>(s: Shape) -> Option<Handler> {
     })
 }
 
-/// VEX: a register, a register, and a register or memory.
+/// VEX: a register, a register, and a register or memory without index, of both lengths.
 pub(crate) fn vex<I: Meaning>(s: Shape) -> Option<Handler> {
     Some(match (s.a, s.b, s.c, s.is_256) {
-        (Kind::Reg, Kind::Reg, Kind::Reg, false) => straight::<I, Reg, Vex<Reg, 2, false>, Long>,
         (Kind::Reg, Kind::Reg, Kind::Reg, true) => straight::<I, Reg, Vex<Reg, 2, true>, Long>,
-        (Kind::Reg, Kind::Reg, Kind::Base64, false) => {
-            straight::<I, Reg, Vex<Base64, 2, false>, Long>
-        }
         (Kind::Reg, Kind::Reg, Kind::Base64, true) => {
             straight::<I, Reg, Vex<Base64, 2, true>, Long>
         }
-        (Kind::Reg, Kind::Reg, Kind::Index64, false) => {
-            straight::<I, Reg, Vex<Index64, 2, false>, Long>
-        }
-        (Kind::Reg, Kind::Reg, Kind::Index64, true) => {
-            straight::<I, Reg, Vex<Index64, 2, true>, Long>
+        _ => return vex_scalar::<I>(s),
+    })
+}
+
+/// As [`vex`], of 128 bits only.
+pub(crate) fn vex_scalar<I: Meaning>(s: Shape) -> Option<Handler> {
+    Some(match (s.a, s.b, s.c, s.is_256) {
+        (Kind::Reg, Kind::Reg, Kind::Reg, false) => straight::<I, Reg, Vex<Reg, 2, false>, Long>,
+        (Kind::Reg, Kind::Reg, Kind::Base64, false) => {
+            straight::<I, Reg, Vex<Base64, 2, false>, Long>
         }
         _ => return None,
     })
 }
 
-/// VEX: a register and a register or memory.
-pub(crate) fn vex_source<I: Meaning>(s: Shape) -> Option<Handler> {
+/// VEX: a register and a register, of both lengths.
+pub(crate) fn vex_registers<I: Meaning>(s: Shape) -> Option<Handler> {
     Some(match (s.a, s.b, s.is_256) {
         (Kind::Reg, Kind::Reg, false) => straight::<I, Reg, Vex<Reg, 1, false>, Long>,
         (Kind::Reg, Kind::Reg, true) => straight::<I, Reg, Vex<Reg, 1, true>, Long>,
-        (Kind::Reg, Kind::Base64, false) => straight::<I, Reg, Vex<Base64, 1, false>, Long>,
-        (Kind::Reg, Kind::Base64, true) => straight::<I, Reg, Vex<Base64, 1, true>, Long>,
-        (Kind::Reg, Kind::Index64, false) => straight::<I, Reg, Vex<Index64, 1, false>, Long>,
-        (Kind::Reg, Kind::Index64, true) => straight::<I, Reg, Vex<Index64, 1, true>, Long>,
         _ => return None,
     })
 }
@@ -129,11 +126,15 @@ pub(crate) fn vex_source<I: Meaning>(s: Shape) -> Option<Handler> {
 /// VEX: a move between a register and a register or memory, in either direction.
 pub(crate) fn vex_move<I: Meaning>(s: Shape) -> Option<Handler> {
     Some(match (s.a, s.b, s.is_256) {
+        (Kind::Reg, Kind::Base64, false) => straight::<I, Reg, Vex<Base64, 1, false>, Long>,
+        (Kind::Reg, Kind::Base64, true) => straight::<I, Reg, Vex<Base64, 1, true>, Long>,
+        (Kind::Reg, Kind::Index64, false) => straight::<I, Reg, Vex<Index64, 1, false>, Long>,
+        (Kind::Reg, Kind::Index64, true) => straight::<I, Reg, Vex<Index64, 1, true>, Long>,
         (Kind::Base64, Kind::Reg, false) => straight::<I, Base64, Vex<Reg, 1, false>, Long>,
         (Kind::Base64, Kind::Reg, true) => straight::<I, Base64, Vex<Reg, 1, true>, Long>,
         (Kind::Index64, Kind::Reg, false) => straight::<I, Index64, Vex<Reg, 1, false>, Long>,
         (Kind::Index64, Kind::Reg, true) => straight::<I, Index64, Vex<Reg, 1, true>, Long>,
-        _ => return vex_source::<I>(s),
+        _ => return vex_registers::<I>(s),
     })
 }
 

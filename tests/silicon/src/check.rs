@@ -16,7 +16,7 @@ use crate::judge::{Judge, Wrong};
 use crate::vectors::{FormVectors, Vectors};
 
 /// The model that the vectors are checked on: everything that the reference CPU has.
-pub const MODEL: CpuModel = CpuModel::X86_64V2;
+pub const MODEL: CpuModel = CpuModel::Max;
 
 /// What was wrong with a form.
 #[derive(Clone, Debug)]

@@ -92,20 +92,20 @@ fn halved<T: Target>(t: &mut T, name: &'static str, op: FloatRule) -> Step<T> {
 }
 
 rows! {
-    vex VEX_Vaddss_xmm_xmm_xmmm32 => scalar(SINGLE, "vaddss", |a, b, m| ss(Binary::Add, a, b, m));
-    vex VEX_Vsubss_xmm_xmm_xmmm32 => scalar(SINGLE, "vsubss", |a, b, m| ss(Binary::Sub, a, b, m));
-    vex VEX_Vmulss_xmm_xmm_xmmm32 => scalar(SINGLE, "vmulss", |a, b, m| ss(Binary::Mul, a, b, m));
-    vex VEX_Vdivss_xmm_xmm_xmmm32 => scalar(SINGLE, "vdivss", |a, b, m| ss(Binary::Div, a, b, m));
-    vex VEX_Vminss_xmm_xmm_xmmm32 => scalar(SINGLE, "vminss", |a, b, m| ss(Binary::Min, a, b, m));
-    vex VEX_Vmaxss_xmm_xmm_xmmm32 => scalar(SINGLE, "vmaxss", |a, b, m| ss(Binary::Max, a, b, m));
-    vex VEX_Vsqrtss_xmm_xmm_xmmm32 => scalar(SINGLE, "vsqrtss", |_, b, m| sse::sqrt::<f32>(single(b), m).map(low));
-    vex VEX_Vaddsd_xmm_xmm_xmmm64 => scalar(DOUBLE, "vaddsd", |a, b, m| sd(Binary::Add, a, b, m));
-    vex VEX_Vsubsd_xmm_xmm_xmmm64 => scalar(DOUBLE, "vsubsd", |a, b, m| sd(Binary::Sub, a, b, m));
-    vex VEX_Vmulsd_xmm_xmm_xmmm64 => scalar(DOUBLE, "vmulsd", |a, b, m| sd(Binary::Mul, a, b, m));
-    vex VEX_Vdivsd_xmm_xmm_xmmm64 => scalar(DOUBLE, "vdivsd", |a, b, m| sd(Binary::Div, a, b, m));
-    vex VEX_Vminsd_xmm_xmm_xmmm64 => scalar(DOUBLE, "vminsd", |a, b, m| sd(Binary::Min, a, b, m));
-    vex VEX_Vmaxsd_xmm_xmm_xmmm64 => scalar(DOUBLE, "vmaxsd", |a, b, m| sd(Binary::Max, a, b, m));
-    vex VEX_Vsqrtsd_xmm_xmm_xmmm64 => scalar(DOUBLE, "vsqrtsd", |_, b, m| sse::sqrt::<f64>(b.low(), m).map(low));
+    vex_scalar VEX_Vaddss_xmm_xmm_xmmm32 => scalar(SINGLE, "vaddss", |a, b, m| ss(Binary::Add, a, b, m));
+    vex_scalar VEX_Vsubss_xmm_xmm_xmmm32 => scalar(SINGLE, "vsubss", |a, b, m| ss(Binary::Sub, a, b, m));
+    vex_scalar VEX_Vmulss_xmm_xmm_xmmm32 => scalar(SINGLE, "vmulss", |a, b, m| ss(Binary::Mul, a, b, m));
+    vex_scalar VEX_Vdivss_xmm_xmm_xmmm32 => scalar(SINGLE, "vdivss", |a, b, m| ss(Binary::Div, a, b, m));
+    vex_scalar VEX_Vminss_xmm_xmm_xmmm32 => scalar(SINGLE, "vminss", |a, b, m| ss(Binary::Min, a, b, m));
+    vex_scalar VEX_Vmaxss_xmm_xmm_xmmm32 => scalar(SINGLE, "vmaxss", |a, b, m| ss(Binary::Max, a, b, m));
+    vex_scalar VEX_Vsqrtss_xmm_xmm_xmmm32 => scalar(SINGLE, "vsqrtss", |_, b, m| sse::sqrt::<f32>(single(b), m).map(low));
+    vex_scalar VEX_Vaddsd_xmm_xmm_xmmm64 => scalar(DOUBLE, "vaddsd", |a, b, m| sd(Binary::Add, a, b, m));
+    vex_scalar VEX_Vsubsd_xmm_xmm_xmmm64 => scalar(DOUBLE, "vsubsd", |a, b, m| sd(Binary::Sub, a, b, m));
+    vex_scalar VEX_Vmulsd_xmm_xmm_xmmm64 => scalar(DOUBLE, "vmulsd", |a, b, m| sd(Binary::Mul, a, b, m));
+    vex_scalar VEX_Vdivsd_xmm_xmm_xmmm64 => scalar(DOUBLE, "vdivsd", |a, b, m| sd(Binary::Div, a, b, m));
+    vex_scalar VEX_Vminsd_xmm_xmm_xmmm64 => scalar(DOUBLE, "vminsd", |a, b, m| sd(Binary::Min, a, b, m));
+    vex_scalar VEX_Vmaxsd_xmm_xmm_xmmm64 => scalar(DOUBLE, "vmaxsd", |a, b, m| sd(Binary::Max, a, b, m));
+    vex_scalar VEX_Vsqrtsd_xmm_xmm_xmmm64 => scalar(DOUBLE, "vsqrtsd", |_, b, m| sse::sqrt::<f64>(b.low(), m).map(low));
     vex VEX_Vaddps_xmm_xmm_xmmm128 | VEX_Vaddps_ymm_ymm_ymmm256 => float_lanes("vaddps", |a, b, m| ps(Binary::Add, a, b, m));
     vex VEX_Vsubps_xmm_xmm_xmmm128 | VEX_Vsubps_ymm_ymm_ymmm256 => float_lanes("vsubps", |a, b, m| ps(Binary::Sub, a, b, m));
     vex VEX_Vmulps_xmm_xmm_xmmm128 | VEX_Vmulps_ymm_ymm_ymmm256 => float_lanes("vmulps", |a, b, m| ps(Binary::Mul, a, b, m));
@@ -136,10 +136,10 @@ rows! {
     slow VEX_Vrsqrtps_xmm_xmmm128 | VEX_Vrsqrtps_ymm_ymmm256 => source("vrsqrtps", |_, b| rsqrtps(b));
     slow VEX_Vrcpss_xmm_xmm_xmmm32 => estimate("vrcpss", |_, b| low(rcpss(b.low() as u32).into()));
     slow VEX_Vrsqrtss_xmm_xmm_xmmm32 => estimate("vrsqrtss", |_, b| low(rsqrtss(b.low() as u32).into()));
-    vex_source VEX_Vcomiss_xmm_xmmm32 => compare(VectorSize::Dword, "vcomiss", |a, b, m| comiss(QuietNan::Raises, a, b, m));
-    vex_source VEX_Vcomisd_xmm_xmmm64 => compare(VectorSize::Qword, "vcomisd", |a, b, m| comisd(QuietNan::Raises, a, b, m));
-    vex_source VEX_Vucomiss_xmm_xmmm32 => compare(VectorSize::Dword, "vucomiss", |a, b, m| comiss(QuietNan::Passes, a, b, m));
-    vex_source VEX_Vucomisd_xmm_xmmm64 => compare(VectorSize::Qword, "vucomisd", |a, b, m| comisd(QuietNan::Passes, a, b, m));
+    sparing VEX_Vcomiss_xmm_xmmm32 => compare(VectorSize::Dword, "vcomiss", |a, b, m| comiss(QuietNan::Raises, a, b, m));
+    sparing VEX_Vcomisd_xmm_xmmm64 => compare(VectorSize::Qword, "vcomisd", |a, b, m| comisd(QuietNan::Raises, a, b, m));
+    sparing VEX_Vucomiss_xmm_xmmm32 => compare(VectorSize::Dword, "vucomiss", |a, b, m| comiss(QuietNan::Passes, a, b, m));
+    sparing VEX_Vucomisd_xmm_xmmm64 => compare(VectorSize::Qword, "vucomisd", |a, b, m| comisd(QuietNan::Passes, a, b, m));
     slow VEX_Vcmpss_xmm_xmm_xmmm32_imm8 => scalar_imm(SINGLE, "vcmpss", |a, b, imm, m| sse_compare::cmp::<f32>(single(a), single(b), imm & 31, m).map(low));
     slow VEX_Vcmpsd_xmm_xmm_xmmm64_imm8 => scalar_imm(DOUBLE, "vcmpsd", |a, b, imm, m| sse_compare::cmp::<f64>(a.low(), b.low(), imm & 31, m).map(low));
     slow VEX_Vcmpps_xmm_xmm_xmmm128_imm8 | VEX_Vcmpps_ymm_ymm_ymmm256_imm8 => float_imm("vcmpps", |a, b, imm, m| sse_compare::packed_cmp::<f32>(a, b, imm & 31, m));
@@ -157,10 +157,10 @@ rows! {
     slow VEX_Vcvtsi2ss_xmm_xmm_rm64 => from_gpr((Qword, VectorSize::Dword), "vcvtsi2ss", |a, _, m| from_integer::<f32>(a.low() as i64, m).map(low));
     slow VEX_Vcvtsi2sd_xmm_xmm_rm32 => from_gpr((Dword, VectorSize::Qword), "vcvtsi2sd", |a, _, m| from_integer::<f64>(dword(a), m).map(low));
     slow VEX_Vcvtsi2sd_xmm_xmm_rm64 => from_gpr((Qword, VectorSize::Qword), "vcvtsi2sd", |a, _, m| from_integer::<f64>(a.low() as i64, m).map(low));
-    vex_source VEX_Vcvttss2si_r32_xmmm32 => to_gpr((VectorSize::Dword, Dword), "vcvttss2si", |a, _, m| to_integer::<f32>(single(a), Dword, Truncated, m).map(low));
-    vex_source VEX_Vcvttss2si_r64_xmmm32 => to_gpr((VectorSize::Dword, Qword), "vcvttss2si", |a, _, m| to_integer::<f32>(single(a), Qword, Truncated, m).map(low));
-    vex_source VEX_Vcvttsd2si_r32_xmmm64 => to_gpr((VectorSize::Qword, Dword), "vcvttsd2si", |a, _, m| to_integer::<f64>(a.low(), Dword, Truncated, m).map(low));
-    vex_source VEX_Vcvttsd2si_r64_xmmm64 => to_gpr((VectorSize::Qword, Qword), "vcvttsd2si", |a, _, m| to_integer::<f64>(a.low(), Qword, Truncated, m).map(low));
+    sparing VEX_Vcvttss2si_r32_xmmm32 => to_gpr((VectorSize::Dword, Dword), "vcvttss2si", |a, _, m| to_integer::<f32>(single(a), Dword, Truncated, m).map(low));
+    sparing VEX_Vcvttss2si_r64_xmmm32 => to_gpr((VectorSize::Dword, Qword), "vcvttss2si", |a, _, m| to_integer::<f32>(single(a), Qword, Truncated, m).map(low));
+    sparing VEX_Vcvttsd2si_r32_xmmm64 => to_gpr((VectorSize::Qword, Dword), "vcvttsd2si", |a, _, m| to_integer::<f64>(a.low(), Dword, Truncated, m).map(low));
+    sparing VEX_Vcvttsd2si_r64_xmmm64 => to_gpr((VectorSize::Qword, Qword), "vcvttsd2si", |a, _, m| to_integer::<f64>(a.low(), Qword, Truncated, m).map(low));
     slow VEX_Vcvtss2si_r32_xmmm32 => to_gpr((VectorSize::Dword, Dword), "vcvtss2si", |a, _, m| to_integer::<f32>(single(a), Dword, Rounded, m).map(low));
     slow VEX_Vcvtss2si_r64_xmmm32 => to_gpr((VectorSize::Dword, Qword), "vcvtss2si", |a, _, m| to_integer::<f32>(single(a), Qword, Rounded, m).map(low));
     slow VEX_Vcvtsd2si_r32_xmmm64 => to_gpr((VectorSize::Qword, Dword), "vcvtsd2si", |a, _, m| to_integer::<f64>(a.low(), Dword, Rounded, m).map(low));

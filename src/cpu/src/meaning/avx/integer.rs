@@ -116,21 +116,21 @@ rows! {
     slow VEX_Vpsllw_xmm_xmm_xmmm128 | VEX_Vpsllw_ymm_ymm_xmmm128 => by_count("vpsllw", |a, b| vector::psllw(a, b.low()));
     slow VEX_Vpsllw_xmm_xmm_imm8 | VEX_Vpsllw_ymm_ymm_imm8 => source_imm("vpsllw", |a, _, imm| vector::psllw(a, imm.into()));
     slow VEX_Vpslld_xmm_xmm_xmmm128 | VEX_Vpslld_ymm_ymm_xmmm128 => by_count("vpslld", |a, b| vector::pslld(a, b.low()));
-    vex_source VEX_Vpslld_xmm_xmm_imm8 | VEX_Vpslld_ymm_ymm_imm8 => source_imm("vpslld", |a, _, imm| vector::pslld(a, imm.into()));
+    vex_registers VEX_Vpslld_xmm_xmm_imm8 | VEX_Vpslld_ymm_ymm_imm8 => source_imm("vpslld", |a, _, imm| vector::pslld(a, imm.into()));
     slow VEX_Vpsllq_xmm_xmm_xmmm128 | VEX_Vpsllq_ymm_ymm_xmmm128 => by_count("vpsllq", |a, b| vector::psllq(a, b.low()));
-    vex_source VEX_Vpsllq_xmm_xmm_imm8 | VEX_Vpsllq_ymm_ymm_imm8 => source_imm("vpsllq", |a, _, imm| vector::psllq(a, imm.into()));
+    vex_registers VEX_Vpsllq_xmm_xmm_imm8 | VEX_Vpsllq_ymm_ymm_imm8 => source_imm("vpsllq", |a, _, imm| vector::psllq(a, imm.into()));
     slow VEX_Vpsrlw_xmm_xmm_xmmm128 | VEX_Vpsrlw_ymm_ymm_xmmm128 => by_count("vpsrlw", |a, b| vector::psrlw(a, b.low()));
     slow VEX_Vpsrlw_xmm_xmm_imm8 | VEX_Vpsrlw_ymm_ymm_imm8 => source_imm("vpsrlw", |a, _, imm| vector::psrlw(a, imm.into()));
     slow VEX_Vpsrld_xmm_xmm_xmmm128 | VEX_Vpsrld_ymm_ymm_xmmm128 => by_count("vpsrld", |a, b| vector::psrld(a, b.low()));
-    vex_source VEX_Vpsrld_xmm_xmm_imm8 | VEX_Vpsrld_ymm_ymm_imm8 => source_imm("vpsrld", |a, _, imm| vector::psrld(a, imm.into()));
+    vex_registers VEX_Vpsrld_xmm_xmm_imm8 | VEX_Vpsrld_ymm_ymm_imm8 => source_imm("vpsrld", |a, _, imm| vector::psrld(a, imm.into()));
     slow VEX_Vpsrlq_xmm_xmm_xmmm128 | VEX_Vpsrlq_ymm_ymm_xmmm128 => by_count("vpsrlq", |a, b| vector::psrlq(a, b.low()));
-    vex_source VEX_Vpsrlq_xmm_xmm_imm8 | VEX_Vpsrlq_ymm_ymm_imm8 => source_imm("vpsrlq", |a, _, imm| vector::psrlq(a, imm.into()));
+    vex_registers VEX_Vpsrlq_xmm_xmm_imm8 | VEX_Vpsrlq_ymm_ymm_imm8 => source_imm("vpsrlq", |a, _, imm| vector::psrlq(a, imm.into()));
     slow VEX_Vpsraw_xmm_xmm_xmmm128 | VEX_Vpsraw_ymm_ymm_xmmm128 => by_count("vpsraw", |a, b| vector::psraw(a, b.low()));
     slow VEX_Vpsraw_xmm_xmm_imm8 | VEX_Vpsraw_ymm_ymm_imm8 => source_imm("vpsraw", |a, _, imm| vector::psraw(a, imm.into()));
     slow VEX_Vpsrad_xmm_xmm_xmmm128 | VEX_Vpsrad_ymm_ymm_xmmm128 => by_count("vpsrad", |a, b| vector::psrad(a, b.low()));
     slow VEX_Vpsrad_xmm_xmm_imm8 | VEX_Vpsrad_ymm_ymm_imm8 => source_imm("vpsrad", |a, _, imm| vector::psrad(a, imm.into()));
-    vex_source VEX_Vpslldq_xmm_xmm_imm8 | VEX_Vpslldq_ymm_ymm_imm8 => source_imm("vpslldq", |a, _, imm| vector::pslldq(a, imm));
-    vex_source VEX_Vpsrldq_xmm_xmm_imm8 | VEX_Vpsrldq_ymm_ymm_imm8 => source_imm("vpsrldq", |a, _, imm| vector::psrldq(a, imm));
+    vex_registers VEX_Vpslldq_xmm_xmm_imm8 | VEX_Vpslldq_ymm_ymm_imm8 => source_imm("vpslldq", |a, _, imm| vector::pslldq(a, imm));
+    vex_registers VEX_Vpsrldq_xmm_xmm_imm8 | VEX_Vpsrldq_ymm_ymm_imm8 => source_imm("vpsrldq", |a, _, imm| vector::psrldq(a, imm));
     slow VEX_Vmpsadbw_ymm_ymm_ymmm256_imm8 => two_lanes_imm("vmpsadbw", |a, b, imm| Ymm([vector::mpsadbw(a.low(), b.low(), imm), vector::mpsadbw(a.high(), b.high(), imm >> 3)]));
 
     slow VEX_Vpsllvd_xmm_xmm_xmmm128 | VEX_Vpsllvd_ymm_ymm_ymmm256 => lanes("vpsllvd", vector::psllvd::<Xmm>);
@@ -139,7 +139,7 @@ rows! {
     slow VEX_Vpsrlvq_xmm_xmm_xmmm128 | VEX_Vpsrlvq_ymm_ymm_ymmm256 => lanes("vpsrlvq", vector::psrlvq::<Xmm>);
     slow VEX_Vpsravd_xmm_xmm_xmmm128 | VEX_Vpsravd_ymm_ymm_ymmm256 => lanes("vpsravd", vector::psravd::<Xmm>);
 
-    vex_source VEX_Vptest_xmm_xmmm128 | VEX_Vptest_ymm_ymmm256 => test("vptest", ptest_flags);
+    vex_registers VEX_Vptest_xmm_xmmm128 | VEX_Vptest_ymm_ymmm256 => test("vptest", ptest_flags);
     slow VEX_Vtestps_xmm_xmmm128 | VEX_Vtestps_ymm_ymmm256 => test("vtestps", test_singles);
     slow VEX_Vtestpd_xmm_xmmm128 | VEX_Vtestpd_ymm_ymmm256 => test("vtestpd", test_doubles);
 }

@@ -215,7 +215,7 @@ rows! {
     slow VEX_Vpmovzxwq_xmm_xmmm32 | VEX_Vpmovzxwq_ymm_xmmm64 => widen(VectorSize::Dword, |b, _| vector::psrldq(b, 4), "vpmovzxwq", |_, b| vector::pmovzxwq(b));
     slow VEX_Vpmovsxdq_xmm_xmmm64 | VEX_Vpmovsxdq_ymm_xmmm128 => widen(VectorSize::Qword, |b, _| vector::psrldq(b, 8), "vpmovsxdq", |_, b| vector::pmovsxdq(b));
     slow VEX_Vpmovzxdq_xmm_xmmm64 | VEX_Vpmovzxdq_ymm_xmmm128 => widen(VectorSize::Qword, |b, _| vector::psrldq(b, 8), "vpmovzxdq", |_, b| vector::pmovzxdq(b));
-    vex_source VEX_Vpshufd_xmm_xmmm128_imm8 | VEX_Vpshufd_ymm_ymmm256_imm8 => source_imm("vpshufd", |_, b, imm| vector::pshufd(b, imm));
+    vex_registers VEX_Vpshufd_xmm_xmmm128_imm8 | VEX_Vpshufd_ymm_ymmm256_imm8 => source_imm("vpshufd", |_, b, imm| vector::pshufd(b, imm));
     slow VEX_Vpshuflw_xmm_xmmm128_imm8 | VEX_Vpshuflw_ymm_ymmm256_imm8 => source_imm("vpshuflw", |_, b, imm| vector::pshuflw(b, imm));
     slow VEX_Vpshufhw_xmm_xmmm128_imm8 | VEX_Vpshufhw_ymm_ymmm256_imm8 => source_imm("vpshufhw", |_, b, imm| vector::pshufhw(b, imm));
 
