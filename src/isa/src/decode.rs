@@ -238,4 +238,24 @@ mod tests {
         assert_eq!(decode(CodeSize::Bits32, &[0x0f, 0xa4], 0), Err(DecodeError::NeedsMore));
         assert_eq!(decode(CodeSize::Bits64, &[0x06, 0, 0], 0), Err(DecodeError::Invalid));
     }
+
+    /// Intel SDM vol. 2A §2.3.2 to §2.3.6: what may not stand before a VEX prefix, and VEX.vvvv
+    /// where there is no such operand.
+    #[test]
+    fn vex_takes_no_other_prefixes_and_no_superfluous_register() {
+        let vaddps = [0xc5, 0xf8, 0x58, 0xc1];
+        for prefix in [0x66, 0xf0, 0xf2, 0xf3, 0x48] {
+            let bytes = [&[prefix], &vaddps[..]].concat();
+            assert_eq!(
+                decode(CodeSize::Bits64, &bytes, 0),
+                Err(DecodeError::Invalid),
+                "{prefix:#x}"
+            );
+        }
+        assert!(decode(CodeSize::Bits64, &vaddps, 0).is_ok());
+        let vmovaps = [0xc5, 0xf8, 0x28, 0xc1];
+        assert!(decode(CodeSize::Bits64, &vmovaps, 0).is_ok());
+        let with_register = [0xc5, 0xf0, 0x28, 0xc1];
+        assert_eq!(decode(CodeSize::Bits64, &with_register, 0), Err(DecodeError::Invalid));
+    }
 }
