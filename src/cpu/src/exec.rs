@@ -95,7 +95,9 @@ pub(crate) fn address_width(i: &Instruction) -> Width {
         return width;
     }
     let base = i.memory_base();
-    match if base == Register::None { i.memory_index() } else { base } {
+    // a vector of indices has no say in it
+    let index = if i.is_vsib() { Register::None } else { i.memory_index() };
+    match if base == Register::None { index } else { base } {
         Register::EIP => Width::Dword,
         Register::RIP => Width::Qword,
         Register::None => match i.memory_displ_size() {
@@ -821,5 +823,25 @@ impl Vcpu {
             bytes: Vec::new(),
         })));
         Fault::Exit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address_width;
+    use cutaway_isa::CodeSize::{Bits32, Bits64};
+    use cutaway_isa::{Width, decode};
+
+    /// SDM vol. 2A §2.3.12, "Vector SIB (VSIB) Memory Addressing": without a base register the
+    /// address is as wide as the address size says.
+    #[test]
+    fn a_gather_without_base_has_the_width_of_the_address_size() {
+        // vpgatherdd xmm0, [xmm1*4 + 0x100], xmm2, with a prefix 67h before it
+        let bytes = [0x67, 0xc4, 0xe2, 0x69, 0x90, 0x04, 0x8d, 0, 1, 0, 0];
+        let width = |size, bytes| decode(size, bytes, 0).map(|i| address_width(&i));
+
+        assert_eq!(width(Bits32, &bytes[1..]), Ok(Width::Dword));
+        assert_eq!(width(Bits64, &bytes[1..]), Ok(Width::Qword));
+        assert_eq!(width(Bits64, &bytes), Ok(Width::Dword));
     }
 }
