@@ -32,7 +32,53 @@ pub struct Masked {
 }
 
 /// All masked bits.
-pub const MASKED: &[Masked] = &[];
+pub const MASKED: &[Masked] = &[Masked {
+    applies: stores_mxcsr_mask,
+    rflags: 0,
+    what: "bit 17 of MXCSR_MASK in memory",
+    reason: "the reference CPU offers AMD's misaligned SSE mode (MXCSR.MM), which no model has",
+}];
+
+/// Whether a `Code` stores MXCSR_MASK.
+fn stores_mxcsr_mask(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Fxsave_m512byte
+            | Code::Fxsave64_m512byte
+            | Code::Xsave_mem
+            | Code::Xsave64_mem
+            | Code::Xsaveopt_mem
+            | Code::Xsaveopt64_mem
+            | Code::Xsavec_mem
+            | Code::Xsavec64_mem
+    )
+}
+
+/// Where the memory operand lies: its offset in the window.
+fn operand_offset(generated: &Generated) -> Option<u64> {
+    let instruction = &generated.encoding.instruction;
+    let registers = &generated.case.registers;
+    let operand = (0..instruction.op_count())
+        .find(|&n| instruction.op_kind(n) == iced_x86::OpKind::Memory)?;
+    let linear = instruction.virtual_address(operand, 0, |register, _, _| {
+        if register.is_segment_register() {
+            let n = register as usize - iced_x86::Register::ES as usize;
+            return Some(match (generated.case.bits, n) {
+                (64, seg::FS | seg::GS) => registers.bases[n - seg::FS],
+                (64, _) => 0,
+                _ => crate::place::base(registers.selectors[n]),
+            });
+        }
+        let value = registers.gpr.get(register.number()).copied()?;
+        Some(value & u64::MAX >> (64 - 8 * register.size().min(8)))
+    })?;
+    let linear = if instruction.is_ip_rel_memory_operand() {
+        linear.wrapping_add(registers.rip)
+    } else {
+        linear
+    };
+    Some(linear.wrapping_sub(crate::place::WINDOW))
+}
 
 /// Takes everything out of an outcome that says nothing about the instruction.
 pub fn normalise(generated: &Generated, outcome: &mut Outcome) {
@@ -74,6 +120,16 @@ pub fn normalise(generated: &Generated, outcome: &mut Outcome) {
     }
     for masked in MASKED.iter().filter(|masked| (masked.applies)(code)) {
         registers.rflags &= !masked.rflags;
+    }
+    if stores_mxcsr_mask(code)
+        && let Some(offset) = operand_offset(generated)
+    {
+        let count = (outcome.count as usize).min(crate::case::WORDS);
+        for (at, word) in &mut outcome.words[..count] {
+            if *at == offset.wrapping_add(24) {
+                *word &= !(1 << 49);
+            }
+        }
     }
     for word in &mut outcome.words[(outcome.count as usize).min(crate::case::WORDS)..] {
         *word = (0, 0);

@@ -130,9 +130,6 @@ impl Emulator {
 
         let state = self.cpu.save();
         self.store(&state, ending, outcome);
-        for (after, before) in outcome.registers.ymm.iter_mut().zip(&case.registers.ymm) {
-            (after[2], after[3]) = (before[2], before[3]);
-        }
         self.compare(outcome);
         for patch in case.patches() {
             let at = patch.offset as usize;
@@ -223,6 +220,7 @@ impl Emulator {
         state.mxcsr = registers.mxcsr as u32;
         for (n, ymm) in registers.ymm.iter().enumerate() {
             state.xmm[n] = Xmm::from_halves(ymm[0], ymm[1]);
+            state.ymm_high[n] = Xmm::from_halves(ymm[2], ymm[3]);
         }
     }
 
@@ -246,6 +244,7 @@ impl Emulator {
         registers.mxcsr = state.mxcsr.into();
         for (n, ymm) in registers.ymm.iter_mut().enumerate() {
             (ymm[0], ymm[1]) = (state.xmm[n].low(), state.xmm[n].high());
+            (ymm[2], ymm[3]) = (state.ymm_high[n].low(), state.ymm_high[n].high());
         }
     }
 

@@ -15,6 +15,7 @@ pub mod generate;
 pub mod judge;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod oracle;
+pub mod known;
 pub mod place;
 pub mod report;
 pub mod shrink;

@@ -10,7 +10,7 @@ use iced_x86::{
 };
 
 use super::forms::Form;
-use super::values::Draw;
+use super::values::{Draw, Lanes};
 
 /// What an operand kind asks of ModRM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Plan {
     has_vvvv: bool,
     is4: bool,
     opcode_register: bool,
+    /// What its vectors are mostly taken for, if its name says.
+    pub(super) lanes: Option<Lanes>,
 }
 
 /// An encoding with its decoded form and where its displacement lies.
@@ -62,6 +64,7 @@ impl Plan {
             has_vvvv: false,
             is4: false,
             opcode_register: false,
+            lanes: super::state::lanes_of(form.code),
         };
         for &kind in op.op_kinds() {
             plan.note(kind);

@@ -71,12 +71,12 @@ impl Generator {
     pub fn generate(&self, index: u64) -> Option<Generated> {
         let mut draw = Draw::new(mix(self.seed.wrapping_add(mix(index))));
         let encoding = self.plan.encode(&mut draw)?;
-        Some(Scene::new(self.plan.form.size, encoding, &mut draw).finish())
+        Some(Scene::new(self.plan.form.size, encoding, self.plan.lanes, &mut draw).finish())
     }
 }
 
 /// The case around an encoding that somebody else chose.
 #[must_use]
 pub fn around(size: CodeSize, encoding: Encoding, draw: &mut Draw) -> Generated {
-    Scene::new(size, encoding, draw).finish()
+    Scene::new(size, encoding, None, draw).finish()
 }

@@ -262,9 +262,11 @@ pub(super) fn adjust_memory(scene: &mut Scene<'_>) {
             let value = selector(scene.draw).to_le_bytes();
             patch_operand(scene, 0, &value);
         }
-        M::Ldmxcsr | M::Vldmxcsr if scene.draw.chance(80) => {
-            let value = scene.draw.bits() as u16;
-            patch_operand(scene, 0, &u32::from(value).to_le_bytes());
+        M::Ldmxcsr | M::Vldmxcsr => {
+            // Bit 17 is the host's misaligned mode, which no model has.
+            let mask = if scene.draw.chance(80) { 0xffff } else { 0xfffd_ffff };
+            let value = scene.draw.bits() & mask;
+            patch_operand(scene, 0, &(value as u32).to_le_bytes());
         }
         M::Fldenv | M::Frstor => environment(scene),
         M::Fxrstor | M::Fxrstor64 | M::Xrstor | M::Xrstor64 => state_image(scene, &instruction),

@@ -2,7 +2,7 @@
 //! reach the data pages.
 
 use cutaway_isa::CodeSize;
-use iced_x86::{Instruction, MemorySize, OpKind, Register};
+use iced_x86::{Code, Instruction, MemorySize, OpKind, Register};
 
 use super::Generated;
 use super::encode::Encoding;
@@ -27,8 +27,13 @@ pub(super) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    pub(super) fn new(size: CodeSize, encoding: Encoding, draw: &'a mut Draw) -> Self {
-        let lanes = preferred_lanes(&encoding.instruction, draw);
+    pub(super) fn new(
+        size: CodeSize,
+        encoding: Encoding,
+        lanes: Option<Lanes>,
+        draw: &'a mut Draw,
+    ) -> Self {
+        let lanes = preferred_lanes(&encoding.instruction, lanes, draw);
         let case = Case { bits: size.bits() as u8, ..Case::EMPTY };
         let mut scene = Self { size, encoding, case, draw, lanes };
         scene.segments();
@@ -484,22 +489,25 @@ pub(super) fn far_selector(draw: &mut Draw, form: Form) -> u16 {
 }
 
 /// What an instruction takes its vectors for, by its mnemonic's ending.
-fn preferred_lanes(instruction: &Instruction, draw: &mut Draw) -> Lanes {
-    use MemorySize as M;
-    let mnemonic = format!("{:?}", instruction.mnemonic());
-    let other = draw.pick(&Lanes::ALL);
-    match instruction.memory_size().element_type() {
-        M::Float32 => return Lanes::F32,
-        M::Float64 => return Lanes::F64,
-        _ => {}
-    }
-    match &mnemonic[mnemonic.len().saturating_sub(2)..] {
+pub(super) fn lanes_of(code: Code) -> Option<Lanes> {
+    let mnemonic = format!("{:?}", code.mnemonic()).to_lowercase();
+    Some(match &mnemonic[mnemonic.len().saturating_sub(2)..] {
         "ps" | "ss" => Lanes::F32,
         "pd" | "sd" => Lanes::F64,
-        "dq" | "pi" if mnemonic.contains("ps") || mnemonic.contains("Ps") => Lanes::F32,
-        "dq" | "pi" if mnemonic.contains("pd") || mnemonic.contains("Pd") => Lanes::F64,
+        "dq" | "pi" if mnemonic.contains("ps") => Lanes::F32,
+        "dq" | "pi" if mnemonic.contains("pd") => Lanes::F64,
         "si" if mnemonic.contains("ss2") => Lanes::F32,
         "si" if mnemonic.contains("sd2") => Lanes::F64,
-        _ => other,
+        _ => return None,
+    })
+}
+
+/// What a case's vectors mostly hold.
+fn preferred_lanes(instruction: &Instruction, known: Option<Lanes>, draw: &mut Draw) -> Lanes {
+    let other = draw.pick(&Lanes::ALL);
+    match instruction.memory_size().element_type() {
+        MemorySize::Float32 => Lanes::F32,
+        MemorySize::Float64 => Lanes::F64,
+        _ => known.unwrap_or(other),
     }
 }
