@@ -131,7 +131,9 @@ fn outcome(bench: &mut Bench, state: &CpuState, code: &[u8], row: &str) -> Outco
         gpr: [state.gpr[gpr::RAX], state.gpr[gpr::RCX], state.gpr[gpr::RDX]],
         flags: if faulted { 0 } else { state.rflags & STATUS_FLAGS },
         mmx: [state.x87.mmx(0), state.x87.mmx(1)],
-        tags: image[4],
+        // At #XM a Zen 3 marks the registers in use for MMX and a Zen 4 does not; a row is from the
+        // latter, and what we do from the former (docs/conformance.md).
+        tags: if faulted { 3 } else { image[4] },
         memory: u128::from_le_bytes(memory),
     }
 }

@@ -13,9 +13,9 @@ pub mod compare;
 pub mod emulator;
 pub mod generate;
 pub mod judge;
+pub mod known;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod oracle;
-pub mod known;
 pub mod place;
 pub mod report;
 pub mod shrink;

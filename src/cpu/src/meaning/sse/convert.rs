@@ -3,6 +3,8 @@
 //! Source: Intel SDM vol. 2, the page of each mnemonic.
 
 use super::float;
+use crate::exception::Fault;
+use crate::exec::Exec;
 use crate::float::sse_convert::packed as lanes;
 use crate::float::sse_convert::{
     ToInteger, double_to_single, from_integer, single_to_double, to_integer,
@@ -65,31 +67,34 @@ fn whole<T: Target>(t: &mut T, from: VectorSize, name: &'static str, op: FloatRu
     float(t, (from, VectorSize::Xmm), name, op)
 }
 
-/// CVTPS2PI and its kin: between an XMM and an MMX register.
-#[inline(always)]
-fn with_mmx<T: Target>(
-    t: &mut T,
+/// CVTPS2PI and its kin: between an XMM and an MMX register. No meaning for all targets, since it
+/// changes the x87 tags and then may raise #XM (measured on Zen 3; a Zen 4 leaves the tags).
+fn with_mmx(
+    e: &mut Exec<'_>,
     (from, to): (VectorSize, VectorSize),
     name: &'static str,
     op: FloatRule,
-) -> Step<T> {
-    t.begin_mmx()?;
-    let a = t.read_vector(0, to)?;
-    let b = t.read_vector(1, from)?;
-    // Even where #XM follows (measured on Zen 3).
-    t.end_mmx();
-    let result = t.float(name, op, &a, &b)?;
-    t.write_vector(0, to, result)
+) -> Result<(), Fault> {
+    e.begin_mmx()?;
+    let a = e.read_vector(0, to)?;
+    let b = e.read_vector(1, from)?;
+    e.end_mmx();
+    let result = e.float(name, op, &a, &b)?;
+    e.write_vector(0, to, result)
 }
 
 /// CVTPI2PS, CVTPI2PD: from memory they are no MMX instructions. (For CVTPI2PS the manual says
 /// otherwise. Measured on Zen 4.)
-#[inline(always)]
-fn from_mmx<T: Target>(t: &mut T, to: VectorSize, name: &'static str, op: FloatRule) -> Step<T> {
-    if t.is_memory(1) {
-        return float(t, (VectorSize::Qword, to), name, op);
+fn from_mmx(
+    e: &mut Exec<'_>,
+    to: VectorSize,
+    name: &'static str,
+    op: FloatRule,
+) -> Result<(), Fault> {
+    if e.is_memory(1) {
+        return float(e, (VectorSize::Qword, to), name, op);
     }
-    with_mmx(t, (VectorSize::Qword, to), name, op)
+    with_mmx(e, (VectorSize::Qword, to), name, op)
 }
 
 rows! {
@@ -117,10 +122,10 @@ rows! {
     slow Cvtpd2dq_xmm_xmmm128 => whole(VectorSize::XmmAligned, "cvtpd2dq", |_, b, m| lanes::doubles_to_dwords(b, Rounded, m).map(low));
     sparing Cvttpd2dq_xmm_xmmm128 => whole(VectorSize::XmmAligned, "cvttpd2dq", |_, b, m| lanes::doubles_to_dwords(b, Truncated, m).map(low));
 
-    slow Cvtpi2ps_xmm_mmm64 => from_mmx(VectorSize::Qword, "cvtpi2ps", |_, b, m| lanes::dword_pair_to_singles(b.low(), m).map(low));
-    slow Cvtpi2pd_xmm_mmm64 => from_mmx(VectorSize::Xmm, "cvtpi2pd", |_, b, _| Ok(lanes::dword_pair_to_doubles(b.low())));
-    slow Cvtps2pi_mm_xmmm64 => with_mmx((VectorSize::Qword, VectorSize::Qword), "cvtps2pi", |_, b, m| lanes::single_pair_to_dwords(b.low(), Rounded, m).map(low));
-    slow Cvttps2pi_mm_xmmm64 => with_mmx((VectorSize::Qword, VectorSize::Qword), "cvttps2pi", |_, b, m| lanes::single_pair_to_dwords(b.low(), Truncated, m).map(low));
-    slow Cvtpd2pi_mm_xmmm128 => with_mmx((VectorSize::XmmAligned, VectorSize::Qword), "cvtpd2pi", |_, b, m| lanes::doubles_to_dwords(b, Rounded, m).map(low));
-    slow Cvttpd2pi_mm_xmmm128 => with_mmx((VectorSize::XmmAligned, VectorSize::Qword), "cvttpd2pi", |_, b, m| lanes::doubles_to_dwords(b, Truncated, m).map(low));
+    exec Cvtpi2ps_xmm_mmm64 => |e| from_mmx(e, VectorSize::Qword, "cvtpi2ps", |_, b, m| lanes::dword_pair_to_singles(b.low(), m).map(low));
+    exec Cvtpi2pd_xmm_mmm64 => |e| from_mmx(e, VectorSize::Xmm, "cvtpi2pd", |_, b, _| Ok(lanes::dword_pair_to_doubles(b.low())));
+    exec Cvtps2pi_mm_xmmm64 => |e| with_mmx(e, (VectorSize::Qword, VectorSize::Qword), "cvtps2pi", |_, b, m| lanes::single_pair_to_dwords(b.low(), Rounded, m).map(low));
+    exec Cvttps2pi_mm_xmmm64 => |e| with_mmx(e, (VectorSize::Qword, VectorSize::Qword), "cvttps2pi", |_, b, m| lanes::single_pair_to_dwords(b.low(), Truncated, m).map(low));
+    exec Cvtpd2pi_mm_xmmm128 => |e| with_mmx(e, (VectorSize::XmmAligned, VectorSize::Qword), "cvtpd2pi", |_, b, m| lanes::doubles_to_dwords(b, Rounded, m).map(low));
+    exec Cvttpd2pi_mm_xmmm128 => |e| with_mmx(e, (VectorSize::XmmAligned, VectorSize::Qword), "cvttpd2pi", |_, b, m| lanes::doubles_to_dwords(b, Truncated, m).map(low));
 }
