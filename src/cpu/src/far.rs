@@ -334,21 +334,30 @@ impl Exec<'_> {
             self.next = offset;
             return Ok(());
         }
+        let cpl = (selector & 3) as u8;
+        let same = cpl == self.cpu.cpl();
+        // The outer stack is read before anything is checked, as the reference silicon does.
+        let outer = if same { (0, 0) } else { self.peek_stack(width, 2 * size + more)? };
         let (found, code) = self.return_code(selector)?;
         self.check_offset(&code, offset)?;
-        let cpl = (selector & 3) as u8;
-        if cpl == self.cpu.cpl() {
+        if same {
             self.cpu.release(2 * size + more);
             self.next = offset;
             return self.load_cs(found, code);
         }
-        let rsp = self.cpu.peek(self.bus, width, 2 * size + more)?;
-        let ss = self.cpu.peek(self.bus, width, 3 * size + more)? as u16;
+        let (rsp, ss) = outer;
         let stack = self.outer_stack(ss, cpl, &code)?;
         self.load_cs(found, code)?;
         self.enter_outer(stack, rsp.wrapping_add(more), cpl);
         self.next = offset;
         Ok(())
+    }
+
+    /// RSP and SS to return to, `at` bytes above the top of the stack; SS is read first.
+    fn peek_stack(&mut self, width: Width, at: u64) -> Result<(u64, u16), Fault> {
+        let ss = self.cpu.peek(self.bus, width, at + width.bytes())? as u16;
+        let rsp = self.cpu.peek(self.bus, width, at)?;
+        Ok((rsp, ss))
     }
 
     /// The stack segment of an outer level; null is allowed when returning to 64-bit code.
@@ -424,16 +433,16 @@ impl Exec<'_> {
         if to_v86 && !self.cpu.is_long_mode() {
             return self.return_to_v86(offset, selector, merged | Rflags::VM);
         }
-        let (found, code) = self.return_code(selector)?;
-        self.check_offset(&code, offset)?;
         let cpl = (selector & 3) as u8;
         // 64-bit mode always pops SS:RSP.
-        if cpl == self.cpu.cpl() && !self.cpu.is_64_bit() {
+        let short = cpl == self.cpu.cpl() && !self.cpu.is_64_bit();
+        let (rsp, ss) = if short { (0, 0) } else { self.peek_stack(width, 3 * size)? };
+        let (found, code) = self.return_code(selector)?;
+        self.check_offset(&code, offset)?;
+        if short {
             self.cpu.release(3 * size);
             self.load_cs(found, code)?;
         } else {
-            let rsp = self.cpu.peek(self.bus, width, 3 * size)?;
-            let ss = self.cpu.peek(self.bus, width, 4 * size)? as u16;
             let stack = self.outer_stack(ss, cpl, &code)?;
             let outer = cpl != self.cpu.cpl();
             self.load_cs(found, code)?;

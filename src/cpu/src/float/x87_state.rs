@@ -341,7 +341,10 @@ impl X87 {
         self.set_status(word(2));
         self.in_use = image[4];
         self.opcode = word(6) & OPCODE_MASK;
-        (self.instruction_pointer, self.data_pointer) = (qword(8), qword(16));
+        // 48 bits are kept, and read as a canonical address (measured on Zen 3).
+        let canonical = |pointer: u64| ((pointer << 16) as i64 >> 16) as u64;
+        (self.instruction_pointer, self.data_pointer) =
+            (canonical(qword(8)), canonical(qword(16)));
         (self.instruction_selector, self.data_selector) = (0, 0);
         if pointers == FxsavePointers::Selectors {
             self.instruction_pointer &= 0xffff_ffff;

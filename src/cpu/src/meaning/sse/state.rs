@@ -52,12 +52,14 @@ impl Exec<'_> {
 
     /// The linear address of an area that must be aligned.
     fn area(&mut self, size: usize, align: u64, access: Access) -> Result<u64, Fault> {
-        let linear = self.operand_linear(size as u64, access)?;
         // In the order of a Zen 3: #AC, alignment, the last byte, the first one.
+        let base = self.cpu.windows[self.segment() as usize].base;
+        let linear = base.wrapping_add(self.offset());
         self.cpu.check_alignment(linear, align)?;
         if linear % align != 0 {
             return Err(Exception::GP0.into());
         }
+        let linear = self.operand_linear(size as u64, access)?;
         let user = self.cpu.is_user();
         let last = self.cpu.wrap(linear.wrapping_add(size as u64 - 1));
         for byte in [last, linear] {
