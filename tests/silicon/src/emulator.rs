@@ -174,7 +174,7 @@ impl Emulator {
             if !again {
                 return ending;
             }
-            iterations += 1;
+            (iterations, waited) = (iterations + 1, false);
         }
     }
 

@@ -107,8 +107,8 @@ Which instructions agree with a real CPU. This page is written by
 that it is made from, another checks all of them on the interpreter.
 
 The reference is an {cpu} (family {family}, model {model}, stepping {stepping}), the cases are those
-of generator {generator}: **{forms} pairs of an instruction form and a code size, {cases} cases, no
-difference.** A form is an opcode with its operand kinds; each runs in every code size it exists in,
+of generator {generator}: **{forms} pairs of an instruction form and a code size, {cases} cases.**
+Which of them the interpreter still fails, `check` prints. A form is an opcode with its operand kinds; each runs in every code size it exists in,
 in 64-bit mode and in compatibility mode. A case is one encoding, with prefixes, registers, memory
 and rounding modes weighted to the edges; compared are all general, segment, x87, MMX and vector
 registers, flags, MXCSR, all memory the case can reach, and for faults vector, error code and CR2.

@@ -343,8 +343,7 @@ impl X87 {
         self.opcode = word(6) & OPCODE_MASK;
         // 48 bits are kept, and read as a canonical address (measured on Zen 3).
         let canonical = |pointer: u64| ((pointer << 16) as i64 >> 16) as u64;
-        (self.instruction_pointer, self.data_pointer) =
-            (canonical(qword(8)), canonical(qword(16)));
+        (self.instruction_pointer, self.data_pointer) = (canonical(qword(8)), canonical(qword(16)));
         (self.instruction_selector, self.data_selector) = (0, 0);
         if pointers == FxsavePointers::Selectors {
             self.instruction_pointer &= 0xffff_ffff;
