@@ -217,6 +217,7 @@ impl Exec<'_> {
         if alignment == Alignment::Natural && linear % size != 0 {
             return Err(Exception::GP0.into());
         }
+        self.cpu.check_alignment(linear, size)?;
         Ok(linear)
     }
 
