@@ -28,6 +28,7 @@ mod meaning;
 mod model;
 mod paging;
 mod peek;
+mod places;
 mod record;
 mod run;
 mod segment;

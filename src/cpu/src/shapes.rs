@@ -1,9 +1,7 @@
 //! Which operand kinds have a handler of their own.
 
-use crate::fast::{
-    Base64, Based64, Branch, Flat, Flat32, Handler, Imm, Index64, Long, Meaning, Nothing, Reg,
-    Segmented, Vex, Windowed, branching, quiet, straight,
-};
+use crate::fast::{Branch, Flat, Handler, Long, Meaning, Windowed, branching, quiet, straight};
+use crate::places::{Base64, Based64, Flat32, Imm, Index64, Nothing, Reg, Segmented, Vex};
 
 /// What an operand is, as far as handlers tell it apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,22 +1,23 @@
-//! Forms that are known not to agree with silicon yet, and why: listed in docs/conformance.md, and
-//! a test holds that they are these and no others.
+//! What is known not to agree with silicon yet, or to have no cases: `known.txt`. A test holds
+//! that it is this and nothing else, and docs/conformance.md lists it.
 
-use iced_x86::Code;
+use std::collections::BTreeMap;
 
-/// A known difference.
-#[derive(Clone, Copy, Debug)]
-pub struct Known {
-    /// Which forms.
-    pub applies: fn(Code) -> bool,
-    /// What is wrong.
-    pub reason: &'static str,
-}
+const TEXT: &str = include_str!("../known.txt");
 
-/// All of them.
-pub const KNOWN: &[Known] = &[];
-
-/// Why a form is known to differ, if it is.
+/// Forms, as `name/size`, and how many of their cases differ from silicon; 0 for a form in scope
+/// that has no cases.
+///
+/// # Panics
+///
+/// If the file is damaged.
 #[must_use]
-pub fn reason(code: Code) -> Option<&'static str> {
-    KNOWN.iter().find(|known| (known.applies)(code)).map(|known| known.reason)
+pub fn known() -> BTreeMap<String, u32> {
+    let lines = TEXT.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let (form, count) = line.split_once(' ').expect("a form and a count");
+            (form.to_owned(), count.parse().expect("a count is a number"))
+        })
+        .collect()
 }

@@ -8,6 +8,7 @@ use iced_x86::Code;
 
 use crate::compare::{MASKED, ending_name, is_tolerant};
 use crate::generate::forms::{self, Excluded, Form};
+use crate::known;
 use crate::vectors::{FormVectors, Vectors};
 
 const SIZES: [CodeSize; 3] = [CodeSize::Bits16, CodeSize::Bits32, CodeSize::Bits64];
@@ -64,6 +65,7 @@ pub fn document(files: &[Vectors]) -> String {
     let mut text = String::new();
     let by_name = collect(files);
     introduction(&mut text, files, &by_name);
+    known_differences(&mut text);
     not_compared(&mut text, files);
     masked(&mut text, files);
     table(&mut text, &by_name);
@@ -108,8 +110,8 @@ that it is made from, another checks all of them on the interpreter.
 
 The reference is an {cpu} (family {family}, model {model}, stepping {stepping}), the cases are those
 of generator {generator}: **{forms} pairs of an instruction form and a code size, {cases} cases.**
-Which of them the interpreter still fails, `check` prints. A form is an opcode with its operand kinds; each runs in every code size it exists in,
-in 64-bit mode and in compatibility mode. A case is one encoding, with prefixes, registers, memory
+All agree but for those under \"Known differences\". A form is an opcode with its operand kinds; each
+runs in every code size it exists in, in 64-bit mode and in compatibility mode. A case is one encoding, with prefixes, registers, memory
 and rounding modes weighted to the edges; compared are all general, segment, x87, MMX and vector
 registers, flags, MXCSR, all memory the case can reach, and for faults vector, error code and CR2.
 
@@ -117,6 +119,23 @@ To ask another CPU (Linux on x86-64): `cargo run --release -p cutaway-silicon --
 
 "
     );
+}
+
+/// What `known.txt` lists.
+fn known_differences(text: &mut String) {
+    let known: Vec<_> = known::known().into_iter().filter(|(_, count)| *count > 0).collect();
+    if known.is_empty() {
+        return;
+    }
+    let cases: u32 = known.iter().map(|(_, count)| count).sum();
+    let _ = write!(
+        text,
+        "## Known differences\n\nIn {} of the pairs the interpreter fails {cases} cases; these are \
+         defects, each is held to its number by a test:\n\n",
+        known.len()
+    );
+    let forms: Vec<_> = known.iter().map(|(form, count)| format!("{form} {count}")).collect();
+    let _ = writeln!(text, "{}.\n", forms.join(", "));
 }
 
 fn not_compared(text: &mut String, files: &[Vectors]) {
