@@ -317,7 +317,7 @@ impl Maker {
             (8, sixteen(with(0xfb))),
             (9, system(TSS + 0x2800, 0x2067, 0x89)),
             (11, system(LDT, 0xff, 0x82)),
-            (13, gate | (1 << 16) * u64::from(long)),
+            (13, gate | ((1 << 16) * u64::from(long))),
             (16, with(0x9f)),
             (17, system(TSS, 0x2167, tss)),
             (19, with(0xb3)),
@@ -400,7 +400,7 @@ impl Maker {
         }
         if self.model.has_long_mode() {
             let selectors = self.noise.pick(&[1 << 3, 3 << 3]);
-            msrs.star = selectors << 32 | (5 << 3 | 3) << 48 | CODE + 0x80;
+            msrs.star = selectors << 32 | (5 << 3 | 3) << 48 | (CODE + 0x80);
             (msrs.lstar, msrs.cstar) = (CODE + 0xc0, CODE + 0x100);
             msrs.sfmask = self.noise.next() & 0xffff_ffff;
             msrs.kernel_gs_base = 0x2_8000;
@@ -426,17 +426,17 @@ impl Maker {
                 self.put(TABLES + 4, 0x87, 4); // 4 MiB under CR4.PSE, else more tables
             }
             Paging::Pae => {
-                self.put(TABLES, TABLES + 0x2000 | 1, 8);
+                self.put(TABLES, (TABLES + 0x2000) | 1, 8);
                 for n in 0..4 {
-                    let pdpte = if n == 0 { TABLES + 0x2000 | 1 } else { 0 };
+                    let pdpte = if n == 0 { (TABLES + 0x2000) | 1 } else { 0 };
                     self.put(TABLES + 8 * n, pdpte, 8);
                     state.system.pdptes[n as usize] = pdpte;
                 }
             }
             Paging::Long => {
                 for n in [0, 511] {
-                    self.put(TABLES + 8 * n, TABLES + 0x1000 | 7, 8);
-                    self.put(TABLES + 0x1000 + 8 * n, TABLES + 0x2000 | 7, 8);
+                    self.put(TABLES + 8 * n, (TABLES + 0x1000) | 7, 8);
+                    self.put(TABLES + 0x1000 + 8 * n, (TABLES + 0x2000) | 7, 8);
                 }
             }
         }

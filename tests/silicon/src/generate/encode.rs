@@ -367,8 +367,11 @@ impl Plan {
                 _ => 0,
             }
         };
-        let displacement =
-            if draw.chance(60) { draw.integer(8) as i8 as i64 as u64 } else { draw.integer(32) };
+        let displacement = if draw.chance(60) {
+            i64::from(draw.integer(8) as i8) as u64
+        } else {
+            draw.integer(32)
+        };
         out.extend(&displacement.to_le_bytes()[..size]);
     }
 }

@@ -56,10 +56,8 @@ pub(super) fn adjust(scene: &mut Scene<'_>) {
                 scene.set_address(register.full_register(), small);
             }
         }
-        M::Loop | M::Loope | M::Loopne | M::Jcxz | M::Jecxz | M::Jrcxz => {
-            if scene.draw.chance(60) {
-                scene.case.registers.gpr[RCX] = scene.draw.below(3);
-            }
+        M::Loop | M::Loope | M::Loopne | M::Jcxz | M::Jecxz | M::Jrcxz if scene.draw.chance(60) => {
+            scene.case.registers.gpr[RCX] = scene.draw.below(3);
         }
         M::Xlatb => {
             let at = WINDOW + DATA + scene.draw.below(PAGE);
@@ -97,14 +95,13 @@ pub(super) fn adjust(scene: &mut Scene<'_>) {
             let value = scene.draw.bits() >> 17;
             scene.set_address(register, value);
         }
-        M::Jmp | M::Call => {
+        M::Jmp | M::Call
             if instruction.op_count() == 1
                 && instruction.op_kind(0) == OpKind::Register
-                && scene.draw.chance(80)
-            {
-                let to = WINDOW + CODE + scene.draw.below(PAGE) - scene.code_base();
-                scene.set_address(instruction.op0_register().full_register(), to);
-            }
+                && scene.draw.chance(80) =>
+        {
+            let to = WINDOW + CODE + scene.draw.below(PAGE) - scene.code_base();
+            scene.set_address(instruction.op0_register().full_register(), to);
         }
         M::Mul | M::Imul | M::Aam | M::Aad => {}
         _ => {}

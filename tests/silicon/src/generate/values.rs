@@ -22,7 +22,7 @@ impl Draw {
     /// A number below `count`, which is not zero.
     #[inline]
     pub fn below(&mut self, count: u64) -> u64 {
-        (u128::from(self.bits()) * u128::from(count) >> 64) as u64
+        ((u128::from(self.bits()) * u128::from(count)) >> 64) as u64
     }
 
     /// True in `percent` of 100 draws.
@@ -60,7 +60,7 @@ impl Draw {
             11 => {
                 // Decimal digits, for BCD.
                 let digits = self.bits();
-                (0..16).fold(0, |all, n| all << 4 | (digits >> (4 * n) & 15) % 10)
+                (0..16).fold(0, |all, n| (all << 4) | ((digits >> (4 * n) & 15) % 10))
             }
             _ => self.bits(),
         };

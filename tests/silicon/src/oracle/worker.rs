@@ -330,5 +330,5 @@ fn compare(window: &mut [u8], shadow: &mut [u8], outcome: &mut Outcome) {
             }
         }
     }
-    debug_assert!(WORDS > 0);
+    const { assert!(WORDS > 0) };
 }

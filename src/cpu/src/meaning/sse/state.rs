@@ -56,7 +56,7 @@ impl Exec<'_> {
         let base = self.cpu.windows[self.segment() as usize].base;
         let linear = base.wrapping_add(self.offset());
         self.cpu.check_alignment(linear, align)?;
-        if linear % align != 0 {
+        if !linear.is_multiple_of(align) {
             return Err(Exception::GP0.into());
         }
         let linear = self.operand_linear(size as u64, access)?;
