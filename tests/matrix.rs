@@ -22,7 +22,8 @@ struct Rom {
 }
 
 fn roms() -> Vec<Rom> {
-    let table = std::fs::read_to_string(workspace_root().join("test-roms/roms.txt")).unwrap();
+    let table = std::fs::read_to_string(workspace_root().join("test-roms/roms.txt"))
+        .expect("the table of ROMs is in the tree");
     let matrix = table.lines().filter(|line| line.starts_with("matrix-"));
     let columns = matrix.map(|line| line.split(" | ").collect::<Vec<_>>());
     let roms: Vec<_> = columns
@@ -81,7 +82,7 @@ fn under_qemu(rom: &Rom) -> String {
 fn under_bochs(rom: &Rom, folder: &Path) -> String {
     let cpu = if rom.cpu.starts_with("x86-64") { "ryzen" } else { "p3_katmai" };
     let (vga, log) = (folder.join("no-vga.bin"), folder.join("log"));
-    std::fs::write(&vga, [0; 512]).unwrap();
+    std::fs::write(&vga, [0; 512]).expect("the temporary folder can be written");
     let configuration = format!(
         "romimage: file={}\nvgaromimage: file={}\nlog: {}\n\
          cpu: model={cpu}, count=1, ips=50000000, reset_on_triple_fault=0\n\
@@ -92,7 +93,7 @@ fn under_bochs(rom: &Rom, folder: &Path) -> String {
         log.display()
     );
     let file = folder.join("bochsrc");
-    std::fs::write(&file, configuration).unwrap();
+    std::fs::write(&file, configuration).expect("the temporary folder can be written");
     let mut child = Command::new("bochs")
         .args(["-q", "-f"])
         .arg(&file)
@@ -137,7 +138,8 @@ fn differences(rom: &str, output: &str, found: &mut Rows) {
 
 /// The table of `docs/system-state.md`. `column`: 2 for QEMU, 3 for Bochs.
 fn documented(column: usize) -> Rows {
-    let document = std::fs::read_to_string(workspace_root().join("docs/system-state.md")).unwrap();
+    let document = std::fs::read_to_string(workspace_root().join("docs/system-state.md"))
+        .expect("the document is in the tree");
     let mut found = Rows::new();
     for line in document.lines().filter(|line| line.starts_with("| matrix-")) {
         let cells: Vec<_> = line.trim_matches('|').split(" | ").map(str::trim).collect();
