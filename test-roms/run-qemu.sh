@@ -25,12 +25,12 @@ model() {
     esac
 }
 
-# ROMs that measure one chip by another run with -icount: the machine's time is then that of its
-# instructions, so that a busy host changes nothing. The others do not: with -icount, QEMU 7.2 counts
-# one iteration too many when it single-steps REP.
+# ROMs that measure one chip by another, or count timer interrupts, run with -icount: the machine's
+# time is then that of its instructions, so that a busy host changes nothing. The others do not: with
+# -icount, QEMU 7.2 counts one iteration too many when it single-steps REP.
 run() { # NAME CPU MEMORY
     case $1 in
-    pit | rtc) clock='-icount shift=2,sleep=off' ;;
+    pit | rtc | interrupt-shadow) clock='-icount shift=2,sleep=off' ;;
     *) clock= ;;
     esac
     timeout 120 $qemu -accel tcg,thread=single -M pc -cpu "$(model "$2")" -m "$3" \
