@@ -22,6 +22,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 const ARENA: usize = 256 * 1024;
 /// Room that one block may need: its operations and the closing jump.
 pub(crate) const BLOCK_MAX: usize = 32;
+/// In a stamp: no link and no entry of the jump cache may carry it.
+pub(crate) const UNLINKED: u64 = 1 << 63;
 /// Entries of the jump cache.
 const JUMPS: usize = 4096;
 
@@ -71,7 +73,7 @@ impl Hasher for Multiply {
     }
 }
 
-type Map<K, V> = HashMap<K, V, BuildHasherDefault<Multiply>>;
+pub(crate) type Map<K, V> = HashMap<K, V, BuildHasherDefault<Multiply>>;
 
 /// A page with cached code, now or until recently: code that is rewritten in place comes and goes
 /// with every write, and the way of a write to it should not change each time.
@@ -132,12 +134,12 @@ impl Blocks {
     /// What a link must carry to be followed in this mode now. `global` says that the code lies
     /// in pages that a load of CR3 does not affect.
     pub(crate) fn stamp(&self, mode: Mode, global: bool) -> u64 {
-        if mode.contains(Mode::LIMITED) {
-            // A branch may cross the limit, so every block is entered through the outer loop.
-            return u64::MAX;
-        }
         let generation = if global { self.global_generation } else { self.generation };
-        generation << 16 | u64::from(mode.bits())
+        // Both count the same generations, so the stamps must tell which of them it is.
+        let generation = generation << 17 | u64::from(global) << 16;
+        // A branch may cross the limit, so every block is entered through the outer loop.
+        let unlinked = if mode.contains(Mode::LIMITED) { UNLINKED } else { 0 };
+        unlinked | generation | u64::from(mode.bits())
     }
 
     /// Voids the links, keeping the blocks: translations changed, of global pages too if `global`.

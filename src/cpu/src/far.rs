@@ -393,7 +393,7 @@ impl Exec<'_> {
             let base = self.cpu.segment(Seg::Tr).base;
             let link = self.cpu.read_system(self.bus, base, Width::Word)? as u16;
             self.task(link, Switch::Return)?;
-            self.cpu.activity.nmi_blocked = false;
+            self.cpu.unblock_nmi();
             return Ok(());
         }
         // From the top, as the reference silicon does.
@@ -426,7 +426,7 @@ impl Exec<'_> {
                     | flags.intersection(Rflags::VIF | Rflags::VIP),
             );
             self.next = offset;
-            self.cpu.activity.nmi_blocked = false;
+            self.cpu.unblock_nmi();
             return Ok(());
         }
         let to_v86 = image.contains(Rflags::VM) && self.cpu.cpl() == 0 && width != Width::Word;
@@ -457,7 +457,7 @@ impl Exec<'_> {
         }
         self.next = offset;
         self.cpu.set_rflags(merged);
-        self.cpu.activity.nmi_blocked = false;
+        self.cpu.unblock_nmi();
         Ok(())
     }
 
@@ -483,7 +483,7 @@ impl Exec<'_> {
         }
         self.cpu.r[gpr::RSP] = rsp;
         self.cpu.set_rflags(flags);
-        self.cpu.activity.nmi_blocked = false;
+        self.cpu.unblock_nmi();
         self.next = offset;
         Ok(())
     }
@@ -521,7 +521,7 @@ impl Exec<'_> {
         self.cpu.release(3 * size);
         self.set_real_cs(selector);
         self.cpu.set_rflags(flags.difference(changes) | image.intersection(changes));
-        self.cpu.activity.nmi_blocked = false;
+        self.cpu.unblock_nmi();
         self.next = offset;
         Ok(())
     }

@@ -12,6 +12,7 @@
 mod access;
 mod block;
 mod bus;
+mod code_pages;
 mod control;
 mod descriptor;
 mod exception;

@@ -4,6 +4,7 @@
 //! handlers, and runs one instruction at a time where the chain cannot go: what a handler gave
 //! up, the tail of a budget, single steps, interrupt shadows.
 
+use crate::block::UNLINKED;
 use crate::exception::{Exception, Fault};
 use crate::exec::Exec;
 use crate::fast::{self, Stop};
@@ -24,6 +25,14 @@ enum Next {
     Again,
     /// Into the chain at this operation, which has been charged.
     Chain(u32),
+}
+
+/// An instruction out of memory.
+struct Fetched {
+    instruction: Instruction,
+    len: usize,
+    /// Bytes of it came from a device.
+    from_device: bool,
 }
 
 impl Vcpu {
@@ -130,6 +139,12 @@ impl Vcpu {
         Ok(false)
     }
 
+    /// IRET ends the blocking of NMIs; one that waited comes before the next instruction.
+    pub(crate) fn unblock_nmi(&mut self) {
+        self.activity.nmi_blocked = false;
+        self.attention |= self.activity.nmi_pending;
+    }
+
     fn external(
         &mut self,
         bus: &mut dyn Bus,
@@ -201,11 +216,11 @@ impl Vcpu {
         Ok(match bus.memory().page(physical) {
             PageKind::Ram(offset) | PageKind::Rom(offset) => {
                 let Translation { global, page_bits, .. } = found;
-                self.tlb.fill_fetch(
-                    user,
-                    linear,
-                    Fill { offset, writable: false, code: true, global, page_bits },
-                );
+                let fill = Fill { offset, writable: false, code: true, global, page_bits };
+                if self.tlb.fill_fetch(user, linear, fill) {
+                    self.blocks.unlink(true);
+                    self.restamp();
+                }
                 self.note_code(user, global);
                 Ok(offset + (linear & 0xfff) as usize)
             }
@@ -230,7 +245,7 @@ impl Vcpu {
         let linear = self.fetch_address(self.rip)?;
         let Ok(backing) = self.fetch(bus, linear)? else { return Ok(None) };
         let first = self.block(backing);
-        if let Some(first) = first.filter(|_| self.stamp != u64::MAX) {
+        if let Some(first) = first.filter(|_| self.stamp & UNLINKED == 0) {
             self.blocks.set_jump(self.rip, self.stamp, first);
         }
         Ok(first)
@@ -259,7 +274,8 @@ impl Vcpu {
                 }
                 Stop::Link { links, which } => {
                     self.ticks = self.limit_minus_left();
-                    if self.attention || self.stamp == u64::MAX {
+                    // The next page must not be walked before what is due at the limit.
+                    if self.attention || self.left <= 0 || self.stamp & UNLINKED != 0 {
                         return Ok(());
                     }
                     let stamp = self.stamp;
@@ -403,7 +419,7 @@ impl Vcpu {
         if !flags.contains(Rflags::RF) && self.meets_breakpoint() {
             return self.raise(bus, Exception::DB);
         }
-        let (instruction, len) = match self.fetch_instruction(bus) {
+        let Fetched { instruction, len, from_device } = match self.fetch_instruction(bus) {
             Ok(found) => found,
             Err(Fault::Exception(e)) => return self.raise(bus, e),
             Err(Fault::Exit | Fault::Wait) => return Err(self.take_exit()),
@@ -422,7 +438,14 @@ impl Vcpu {
             self.attention = true;
         }
         let run = exec_of(self, &instruction);
-        if self.execute(bus, &instruction, run, len)? {
+        let limit = self.limit;
+        if from_device {
+            // A repeated instruction is fetched for each iteration, wherever slices end.
+            self.limit = limit.min(self.ticks + 1);
+        }
+        let completed = self.execute(bus, &instruction, run, len);
+        self.limit = limit.min(bus.stop_at());
+        if completed? {
             // RF lasts for one instruction, unless that was IRET or POPF setting it.
             if flags.contains(Rflags::RF) && self.lazy.known.contains(Rflags::RF) {
                 let now = self.lazy.rflags().difference(Rflags::RF);
@@ -457,7 +480,8 @@ impl Vcpu {
 
     /// Reads and decodes the instruction at RIP, which may lie across pages and in devices. An
     /// undecodable one comes back as the default instruction.
-    fn fetch_instruction(&mut self, bus: &mut dyn Bus) -> Result<(Instruction, usize), Fault> {
+    fn fetch_instruction(&mut self, bus: &mut dyn Bus) -> Result<Fetched, Fault> {
+        let mut from_device = false;
         let mut bytes = [0; MAX_LENGTH];
         let mut have = 0;
         loop {
@@ -470,6 +494,7 @@ impl Vcpu {
             match self.fetch(bus, linear)? {
                 Ok(backing) => self.ram.read(backing, part),
                 Err(physical) => {
+                    from_device = true;
                     for (n, byte) in part.iter_mut().enumerate() {
                         *byte = bus.mmio_read(
                             physical + n as u64,
@@ -477,16 +502,25 @@ impl Vcpu {
                             self.ticks,
                         ) as u8;
                     }
+                    self.after_device(bus);
                 }
             }
             have += count;
             match decode(self.mode.code_size(), &bytes[..have], 0) {
-                Ok(instruction) => return Ok((instruction, instruction.len())),
+                Ok(instruction) => {
+                    return Ok(Fetched { instruction, len: instruction.len(), from_device });
+                }
                 Err(DecodeError::NeedsMore) if have < MAX_LENGTH => {}
                 Err(DecodeError::NeedsMore | DecodeError::TooLong) => {
                     return Err(Exception::GP0.into());
                 }
-                Err(DecodeError::Invalid) => return Ok((Instruction::default(), 1)),
+                Err(DecodeError::Invalid) => {
+                    return Ok(Fetched {
+                        instruction: Instruction::default(),
+                        len: 1,
+                        from_device,
+                    });
+                }
             }
         }
     }

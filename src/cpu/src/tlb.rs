@@ -8,6 +8,8 @@
 //! Not in a snapshot: restoring starts with it empty. An empty TLB can only repeat walks, whose
 //! A and D bits are set already, so this cannot be seen.
 
+use crate::code_pages::CodePages;
+
 /// Entries of a bank.
 const SIZE: usize = 1024;
 
@@ -34,17 +36,6 @@ pub(crate) struct Entry {
     /// Backing offset minus linear address.
     pub(crate) addend: u64,
 }
-
-#[derive(Clone, Copy, Debug, Default)]
-struct FetchEntry {
-    /// Linear page + 1, 0 when empty.
-    tag: u64,
-    global: bool,
-    /// Backing offset of the page.
-    offset: usize,
-}
-
-const FETCH_SIZE: usize = 256;
 
 /// Hashes of the large pages that translations came from, by page size: 2 MiB, 4 MiB, 1 GiB.
 #[derive(Default)]
@@ -87,21 +78,15 @@ pub(crate) struct Tlb {
     local: Box<[u64; 4 * SIZE / 64]>,
     /// Entries filled at all.
     filled: Box<[u64; 4 * SIZE / 64]>,
-    fetch: Box<[FetchEntry; 2 * FETCH_SIZE]>,
+    code: CodePages,
     /// Pages larger than 4 KiB with pieces in the TLB.
     large: LargePages,
-    /// Hashes of pages that code was fetched from since `forget_fetches`.
-    fetched: [u64; 16],
 }
 
 /// A tag that no address looked up at `index` can match.
 fn empty(index: usize) -> Entry {
     let tag = ((index & (SIZE - 1)) as u64 ^ 1) << 12;
     Entry { read: tag, write: tag, code: tag, addend: 0 }
-}
-
-fn fetch_index(user: bool, linear: u64) -> usize {
-    (linear >> 12) as usize & (FETCH_SIZE - 1) | (usize::from(user) * FETCH_SIZE)
 }
 
 fn hash_bit(number: u64) -> (usize, u64) {
@@ -114,9 +99,8 @@ impl Tlb {
             entries: Box::new(std::array::from_fn(empty)),
             local: Box::new([0; 4 * SIZE / 64]),
             filled: Box::new([0; 4 * SIZE / 64]),
-            fetch: Box::new([FetchEntry::default(); 2 * FETCH_SIZE]),
+            code: CodePages::new(),
             large: LargePages::default(),
-            fetched: [0; 16],
         }
     }
 
@@ -164,20 +148,14 @@ impl Tlb {
     }
 
     /// The backing offset of code at a linear address, and whether its page is global.
-    pub(crate) fn fetch(&self, user: bool, linear: u64) -> Option<(usize, bool)> {
-        let entry = self.fetch[fetch_index(user, linear)];
-        let hit = entry.tag == (linear >> 12) + 1;
-        hit.then_some((entry.offset + (linear & 0xfff) as usize, entry.global))
+    pub(crate) fn fetch(&mut self, user: bool, linear: u64) -> Option<(usize, bool)> {
+        self.code.find(user, linear)
     }
 
-    /// As `fill`, for code.
-    pub(crate) fn fill_fetch(&mut self, user: bool, linear: u64, fill: Fill) {
-        let Fill { offset, global, page_bits, .. } = fill;
-        let tag = (linear >> 12) + 1;
-        self.fetch[fetch_index(user, linear)] = FetchEntry { tag, global, offset };
-        let (word, bit) = hash_bit(linear >> 12);
-        self.fetched[word] |= bit;
-        self.large.note(linear, page_bits);
+    /// As `fill`, for code. Returns whether translations of other code were dropped for it.
+    pub(crate) fn fill_fetch(&mut self, user: bool, linear: u64, fill: Fill) -> bool {
+        self.large.note(linear, fill.page_bits);
+        self.code.add(user, linear, fill.offset, fill.global)
     }
 
     /// Drops every translation.
@@ -186,7 +164,7 @@ impl Tlb {
             self.drop_entries(word, self.filled[word]);
         }
         self.large = LargePages::default();
-        self.flush_fetch();
+        self.code.clear();
     }
 
     /// Drops the translations that are not global.
@@ -194,9 +172,7 @@ impl Tlb {
         for word in 0..self.local.len() {
             self.drop_entries(word, self.local[word]);
         }
-        for entry in self.fetch.iter_mut().filter(|entry| !entry.global) {
-            *entry = FetchEntry::default();
-        }
+        self.code.clear_local();
     }
 
     fn drop_entries(&mut self, word: usize, bits: u64) {
@@ -210,14 +186,7 @@ impl Tlb {
         self.local[word] &= !bits;
     }
 
-    fn flush_fetch(&mut self) {
-        if self.fetched != [0; 16] {
-            self.fetch.fill(FetchEntry::default());
-            self.fetched = [0; 16];
-        }
-    }
-
-    /// INVLPG. Returns whether code may have been fetched through the page.
+    /// INVLPG. Returns whether translations of code were dropped.
     pub(crate) fn invalidate(&mut self, linear: u64) -> bool {
         if self.large.may_hold(linear) {
             self.flush();
@@ -227,12 +196,7 @@ impl Tlb {
             let index = (linear >> 12) as usize & (SIZE - 1) | bank as usize;
             self.drop_entries(index / 64, 1 << (index % 64) & self.filled[index / 64]);
         }
-        let (word, bit) = hash_bit(linear >> 12);
-        let fetched = self.fetched[word] & bit != 0;
-        if fetched {
-            self.flush_fetch();
-        }
-        fetched
+        self.code.remove(linear)
     }
 
     /// The page lost its code: lets writes through one linear page be fast.

@@ -163,7 +163,8 @@ fn difference(one: &Outcome, other: &Outcome) -> String {
     compare("x87", &a.x87, &b.x87);
     compare("activity", &a.activity, &b.activity);
     compare("system", &a.system, &b.system);
-    compare("accesses", &one.accesses, &other.accesses);
+    let (one_rest, other_rest) = from_first_difference(&one.accesses, &other.accesses);
+    compare("accesses", &one_rest, &other_rest);
     compare("dirty", &one.dirty, &other.dirty);
     for (at, (x, y)) in one.contents.iter().zip(&other.contents).enumerate() {
         if x != y {
@@ -172,4 +173,15 @@ fn difference(one: &Outcome, other: &Outcome) -> String {
         }
     }
     parts.join("; ")
+}
+
+/// What two lists hold from where they part on, some entries of it.
+fn from_first_difference<'a>(
+    one: &'a [Access],
+    other: &'a [Access],
+) -> (&'a [Access], &'a [Access]) {
+    const SHOWN: usize = 8;
+    let same = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let rest = |list: &'a [Access]| &list[same..list.len().min(same + SHOWN)];
+    (rest(one), rest(other))
 }
