@@ -191,11 +191,10 @@ impl Exec<'_> {
 
     /// #GP(0) for a misaligned operand that must be aligned; before any other check of its address
     /// (measured on Zen 3: #GP through SS too).
-    fn check_vector_alignment(&self, size: VectorSize) -> Result<(), Fault> {
+    pub(crate) fn require_alignment(&self, size: u64) -> Result<(), Fault> {
         let base = self.cpu.windows[self.segment() as usize].base;
         let linear = base.wrapping_add(self.offset());
-        let misaligned = size == VectorSize::XmmAligned && linear & 15 != 0;
-        if misaligned { Err(Exception::GP0.into()) } else { Ok(()) }
+        if linear & (size - 1) == 0 { Ok(()) } else { Err(Exception::GP0.into()) }
     }
 
     /// The linear address of the memory operand for `size` bytes.
@@ -213,11 +212,12 @@ impl Exec<'_> {
     /// The linear address of a memory operand of 16 or 32 bytes, as VEX.L says.
     fn wide_linear(&mut self, alignment: Alignment, access: Access) -> Result<u64, Fault> {
         let size = if is_256(self.instruction) { 32 } else { 16 };
-        let linear = self.operand_linear(size, access)?;
-        if alignment == Alignment::Natural && linear % size != 0 {
-            return Err(Exception::GP0.into());
+        if alignment == Alignment::Natural {
+            self.require_alignment(size)?;
         }
-        self.cpu.check_alignment(linear, size)?;
+        let linear = self.operand_linear(size, access)?;
+        // #AC looks at 16 bytes, whatever the size (measured on Zen 3).
+        self.cpu.check_alignment(linear, 16)?;
         Ok(linear)
     }
 
@@ -470,7 +470,9 @@ impl Target for Exec<'_> {
                     VectorSize::Dword => Width::Dword,
                     VectorSize::Qword => Width::Qword,
                     VectorSize::Xmm | VectorSize::XmmAligned => {
-                        self.check_vector_alignment(size)?;
+                        if size == VectorSize::XmmAligned {
+                            self.require_alignment(16)?;
+                        }
                         let linear = self.operand_linear(16, Access::Read)?;
                         self.cpu.check_alignment(linear, 16)?;
                         return self.read_xmm(linear);
@@ -493,7 +495,9 @@ impl Target for Exec<'_> {
                     VectorSize::Dword => (Width::Dword, value.low()),
                     VectorSize::Qword => (Width::Qword, value.low()),
                     VectorSize::Xmm | VectorSize::XmmAligned => {
-                        self.check_vector_alignment(size)?;
+                        if size == VectorSize::XmmAligned {
+                            self.require_alignment(16)?;
+                        }
                         let linear = self.operand_linear(16, Access::Write)?;
                         self.cpu.check_alignment(linear, 16)?;
                         return self.write_xmm(linear, value);

@@ -228,16 +228,7 @@ impl Exec<'_> {
                 return Err(Self::gp(selector));
             }
             let code = self.direct_code(&found, selector)?;
-            // The stack comes before the target (measured on Zen 3).
-            let stack = self.cpu.stack_width();
-            for n in 1..=back.len() as u64 {
-                let top = self.cpu.r[gpr::RSP].wrapping_sub(n * width.bytes()) & stack.mask();
-                self.cpu.probe_write(self.bus, Seg::Ss, top, width.bytes())?;
-            }
-            self.check_offset(&code, offset)?;
-            self.push_all(width, &back)?;
-            self.next = offset;
-            return self.load_cs(found, code);
+            return self.call_direct(found, code, offset, width, back);
         };
         self.check_gate(&found, selector, kind)?;
         let long = self.cpu.is_long_mode();
@@ -253,6 +244,38 @@ impl Exec<'_> {
             }
             _ => Err(Self::gp(selector)),
         }
+    }
+
+    /// CALL to a code segment of the same privilege. The return address is pushed as the new code
+    /// addresses the stack, one slot after the other, and before the target's offset is looked at
+    /// (measured on Zen 3).
+    fn call_direct(
+        &mut self,
+        found: Found,
+        code: Segment,
+        offset: u64,
+        width: Width,
+        back: [u64; 2],
+    ) -> Done {
+        let old = std::mem::replace(&mut self.cpu.system.segments[Seg::Cs as usize], code);
+        self.cpu.settle();
+        let stack = self.cpu.stack_width();
+        let mut top = self.cpu.r[gpr::RSP];
+        let pushed = back.into_iter().try_for_each(|value| {
+            top = top.wrapping_sub(width.bytes()) & stack.mask();
+            self.cpu.write_segment(self.bus, Seg::Ss, top, width, value & width.mask())
+        });
+        let entered = pushed
+            .and_then(|()| self.check_offset(&code, offset))
+            .and_then(|()| self.load_cs(found, code));
+        if entered.is_err() {
+            self.cpu.system.segments[Seg::Cs as usize] = old;
+            self.cpu.settle();
+            return entered;
+        }
+        self.cpu.put_gpr(gpr::RSP, 0, stack, top);
+        self.next = offset;
+        Ok(())
     }
 
     fn call_gate(&mut self, gate: &Found, selector: u16, kind: u8) -> Done {
@@ -341,9 +364,11 @@ impl Exec<'_> {
         let (found, code) = self.return_code(selector)?;
         self.check_offset(&code, offset)?;
         if same {
+            self.load_cs(found, code)?;
+            // As the new code addresses the stack (measured on Zen 3).
             self.cpu.release(2 * size + more);
             self.next = offset;
-            return self.load_cs(found, code);
+            return Ok(());
         }
         let (rsp, ss) = outer;
         let stack = self.outer_stack(ss, cpl, &code)?;

@@ -49,10 +49,7 @@ pub fn decode(size: CodeSize, bytes: &[u8], ip: u64) -> Result<Instruction, Deco
     let mut decoder = Decoder::with_ip(size.bits(), bytes, ip, DecoderOptions::AMD);
     let mut instruction = decoder.decode();
     match decoder.last_error() {
-        DecoderError::None => {
-            adapt(size, bytes, &mut instruction);
-            Ok(instruction)
-        }
+        DecoderError::None => adapt(size, bytes, &mut instruction).map(|()| instruction),
         error => Err(reason(error, size, bytes)),
     }
 }
@@ -78,8 +75,7 @@ impl<'a> Stream<'a> {
         let mut instruction = self.decoder.decode();
         match self.decoder.last_error() {
             DecoderError::None => {
-                adapt(self.size, &self.bytes[start..], &mut instruction);
-                Ok(instruction)
+                adapt(self.size, &self.bytes[start..], &mut instruction).map(|()| instruction)
             }
             error => Err(reason(error, self.size, &self.bytes[start..])),
         }
@@ -87,7 +83,10 @@ impl<'a> Stream<'a> {
 }
 
 /// What the reference silicon takes otherwise than iced-x86 (measured on Zen 3).
-fn adapt(size: CodeSize, bytes: &[u8], instruction: &mut Instruction) {
+fn adapt(size: CodeSize, bytes: &[u8], instruction: &mut Instruction) -> Result<(), DecodeError> {
+    if size != CodeSize::Bits64 && has_vex_w_of_64_bits(bytes, instruction) {
+        return Err(DecodeError::Invalid);
+    }
     let segment = instruction.segment_prefix();
     if size == CodeSize::Bits64
         && matches!(segment, Register::ES | Register::CS | Register::SS | Register::DS)
@@ -97,6 +96,13 @@ fn adapt(size: CodeSize, bytes: &[u8], instruction: &mut Instruction) {
         instruction.set_segment_prefix(Register::None);
     }
     mark_sib(bytes, instruction);
+    if size == CodeSize::Bits64
+        && instruction.code() == Code::Call_m1632
+        && has_rex_w(&bytes[..instruction.len()])
+    {
+        // The pointer stays m16:32, but the slots of the return address are as wide as m16:64's.
+        instruction.set_code(Code::Call_m1664);
+    }
     let (repe, repne) = (instruction.has_repe_prefix(), instruction.has_repne_prefix());
     if repe || repne {
         let (equal, unequal) = match instruction.code() {
@@ -121,7 +127,7 @@ fn adapt(size: CodeSize, bytes: &[u8], instruction: &mut Instruction) {
             Code::Loope_rel8_64_RCX | Code::Loopne_rel8_64_RCX => {
                 (Code::Loope_rel8_64_RCX, Code::Loopne_rel8_64_RCX)
             }
-            _ => return,
+            _ => return Ok(()),
         };
         // A repeat prefix wins over the opcode.
         instruction.set_code(if repe { equal } else { unequal });
@@ -129,15 +135,33 @@ fn adapt(size: CodeSize, bytes: &[u8], instruction: &mut Instruction) {
     if size == CodeSize::Bits64 && instruction.code() == Code::Pause {
         exchange_for_pause(&bytes[..instruction.len()], instruction);
     }
+    Ok(())
 }
 
-/// Gives a memory operand of an x87 instruction a scale where a SIB byte names a base alone, which
-/// iced-x86 does not tell apart; FOP does.
+/// Whether VEX.W makes this VPEXTRQ or VPINSRQ, which 64-bit code alone has.
+fn has_vex_w_of_64_bits(bytes: &[u8], instruction: &Instruction) -> bool {
+    let either = matches!(
+        instruction.code(),
+        Code::VEX_Vpextrd_rm32_xmm_imm8 | Code::VEX_Vpinsrd_xmm_xmm_rm32_imm8
+    );
+    let vex = bytes.iter().position(|byte| !PREFIXES.contains(byte));
+    either && vex.and_then(|at| bytes.get(at + 2)).is_some_and(|byte| byte & 0x80 != 0)
+}
+
+/// Whether REX.W stands right before the opcode. To be asked in 64-bit code only.
+fn has_rex_w(bytes: &[u8]) -> bool {
+    let opcode = bytes.iter().position(|byte| !PREFIXES.contains(byte) && byte & 0xf0 != 0x40);
+    opcode.is_some_and(|opcode| opcode > 0 && bytes[opcode - 1] & 0xf8 == 0x48)
+}
+
+/// Gives a memory operand of an x87 instruction a scale where a SIB byte names a base alone or
+/// nothing, which iced-x86 does not tell apart from no SIB byte; FOP does.
 fn mark_sib(bytes: &[u8], instruction: &mut Instruction) {
     let x87 = Code::Fadd_m32fp as usize..=Code::Fcomip_st0_sti as usize;
-    let plain =
-        instruction.memory_index() == Register::None && instruction.memory_base() != Register::None;
-    if !plain || !x87.contains(&(instruction.code() as usize)) {
+    if !x87.contains(&(instruction.code() as usize))
+        || instruction.memory_index() != Register::None
+        || (0..instruction.op_count()).all(|n| instruction.op_kind(n) != OpKind::Memory)
+    {
         return;
     }
     let displacement = match instruction.memory_displ_size() {

@@ -87,7 +87,6 @@ pub(crate) fn row(code: Code) -> Option<Row> {
         }),
         Code::Jmp_m1616 => ending(|e| pointer(e, Word).and_then(|(s, o)| e.far_jump(s, o))),
         Code::Jmp_m1632 => ending(|e| pointer(e, Dword).and_then(|(s, o)| e.far_jump(s, o))),
-        Code::Jmp_m1664 => ending(|e| pointer(e, Qword).and_then(|(s, o)| e.far_jump(s, o))),
         Code::Call_ptr1616 => ending(|e| {
             let (selector, offset) = immediate(e);
             e.far_call(selector, offset, Word)
@@ -100,8 +99,9 @@ pub(crate) fn row(code: Code) -> Option<Row> {
         Code::Call_m1632 => {
             ending(|e| pointer(e, Dword).and_then(|(s, o)| e.far_call(s, o, Dword)))
         }
+        // As AMD's CPUs take REX.W: the offset has 32 bits all the same.
         Code::Call_m1664 => {
-            ending(|e| pointer(e, Qword).and_then(|(s, o)| e.far_call(s, o, Qword)))
+            ending(|e| pointer(e, Dword).and_then(|(s, o)| e.far_call(s, o, Qword)))
         }
         Code::Retfw | Code::Retfw_imm16 => ending(|e| ret(e, Word)),
         Code::Retfd | Code::Retfd_imm16 => ending(|e| ret(e, Dword)),

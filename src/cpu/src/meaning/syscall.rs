@@ -96,9 +96,10 @@ fn sysenter(e: &mut Exec<'_>) -> Result<(), Fault> {
 
 /// SYSEXIT.
 fn sysexit(e: &mut Exec<'_>) -> Result<(), Fault> {
+    e.require_cpl0()?;
     require_legacy_mode(e)?;
     let selector = e.cpu.system.msrs.sysenter_cs as u16 & 0xfffc;
-    if !e.cpu.is_protected() || selector == 0 || e.cpu.cpl() != 0 {
+    if !e.cpu.is_protected() || selector == 0 {
         return Err(Exception::GP0.into());
     }
     let base = selector.wrapping_add(16);

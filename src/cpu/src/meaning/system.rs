@@ -388,11 +388,11 @@ fn wrmsr(e: &mut Exec<'_>) -> Done {
 /// CMPXCHG8B, CMPXCHG16B: compares (r)DX:(r)AX with memory; if equal stores (r)CX:(r)BX, else
 /// loads. ZF says which; the other flags stay.
 fn cmpxchg_pair(e: &mut Exec<'_>, w: Width) -> Done {
+    if w == Qword {
+        e.require_alignment(16)?;
+    }
     let (seg, at) = (e.segment(), e.offset());
     let linear = e.cpu.linear(seg, at, 2 * w.bytes(), crate::paging::Access::Write)?;
-    if w == Qword && linear & 15 != 0 {
-        return Err(Exception::GP0.into());
-    }
     e.cpu.check_alignment(linear, 2 * w.bytes())?;
     let user = e.cpu.is_user();
     e.cpu.probe_linear(e.bus, linear, 2 * w.bytes(), crate::paging::Access::Write, user)?;

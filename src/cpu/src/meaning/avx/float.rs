@@ -11,7 +11,7 @@ use crate::float::sse_convert::packed as lane;
 use crate::float::sse_convert::{
     self, ToInteger, double_to_single, from_integer, single_to_double, to_integer,
 };
-use crate::float::sse_dot::dot;
+use crate::float::sse_dot::{self, dot};
 use crate::float::sse_estimate::{rcpps, rcpss, rsqrtps, rsqrtss};
 use crate::meaning::sse::arith::{
     DOUBLE, SINGLE, comisd, comiss, compare, low, pd, ps, sd, single, ss,
@@ -30,6 +30,16 @@ fn float_imm<T: Target>(t: &mut T, name: &'static str, op: FloatImmRule) -> Step
     let a = t.read_wide(1, Any)?;
     let b = t.read_wide(2, Any)?;
     let result = t.float_lanes_imm(name, op, &a, &b)?;
+    t.write_wide(0, Any, result)
+}
+
+/// VDPPS: each step in both lanes before the next.
+fn dot_products<T: Target>(t: &mut T, name: &'static str) -> Step<T> {
+    let a = t.read_wide(1, Any)?;
+    let b = t.read_wide(2, Any)?;
+    let products = t.float_lanes_imm("vdpps products", sse_dot::products::<f32>, &a, &b)?;
+    let sums = t.float_lanes("vdpps sums", sse_dot::pair_sums::<f32>, &products, &products)?;
+    let result = t.float_lanes_imm(name, sse_dot::total::<f32>, &sums, &sums)?;
     t.write_wide(0, Any, result)
 }
 
@@ -126,7 +136,7 @@ rows! {
     slow VEX_Vhaddpd_xmm_xmm_xmmm128 | VEX_Vhaddpd_ymm_ymm_ymmm256 => float_lanes("vhaddpd", |a, b, m| sse::horizontal::<f64>(Binary::Add, a, b, m));
     slow VEX_Vhsubps_xmm_xmm_xmmm128 | VEX_Vhsubps_ymm_ymm_ymmm256 => float_lanes("vhsubps", |a, b, m| sse::horizontal::<f32>(Binary::Sub, a, b, m));
     slow VEX_Vhsubpd_xmm_xmm_xmmm128 | VEX_Vhsubpd_ymm_ymm_ymmm256 => float_lanes("vhsubpd", |a, b, m| sse::horizontal::<f64>(Binary::Sub, a, b, m));
-    slow VEX_Vdpps_xmm_xmm_xmmm128_imm8 | VEX_Vdpps_ymm_ymm_ymmm256_imm8 => float_imm("vdpps", dot::<f32>);
+    slow VEX_Vdpps_xmm_xmm_xmmm128_imm8 | VEX_Vdpps_ymm_ymm_ymmm256_imm8 => dot_products("vdpps");
     slow VEX_Vdppd_xmm_xmm_xmmm128_imm8 => float_imm("vdppd", dot::<f64>);
     slow VEX_Vroundss_xmm_xmm_xmmm32_imm8 => scalar_imm(SINGLE, "vroundss", |_, b, imm, m| sse_convert::round::<f32>(single(b), imm, m).map(low));
     slow VEX_Vroundsd_xmm_xmm_xmmm64_imm8 => scalar_imm(DOUBLE, "vroundsd", |_, b, imm, m| sse_convert::round::<f64>(b.low(), imm, m).map(low));

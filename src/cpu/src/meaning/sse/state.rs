@@ -38,6 +38,23 @@ const YMM_HIGH: usize = Xcr0::AVX_OFFSET as usize;
 /// Bit of XCOMP_BV: the area is in the compacted format.
 const COMPACTED: u64 = 1 << 63;
 
+/// Where an area lies. Its bytes are addressed one by one: they wrap with the address size.
+#[derive(Clone, Copy)]
+struct Area {
+    base: u64,
+    offset: u64,
+    offset_mask: u64,
+    linear_mask: u64,
+}
+
+impl Area {
+    /// The linear address of a byte.
+    fn at(self, byte: u64) -> u64 {
+        let offset = self.offset.wrapping_add(byte) & self.offset_mask;
+        self.base.wrapping_add(offset) & self.linear_mask
+    }
+}
+
 impl Exec<'_> {
     /// XMM registers that instructions can name in this mode.
     fn xmm_count(&self) -> usize {
@@ -50,64 +67,96 @@ impl Exec<'_> {
         if enabled { Ok(()) } else { Err(Exception::UD.into()) }
     }
 
-    /// The linear address of an area that must be aligned.
-    fn area(&mut self, size: usize, align: u64, access: Access) -> Result<u64, Fault> {
-        // In the order of a Zen 3: #AC, alignment, the last byte, the first one.
+    fn area(&self) -> Area {
         let base = self.cpu.windows[self.segment() as usize].base;
-        let linear = base.wrapping_add(self.offset());
-        self.cpu.check_alignment(linear, align)?;
-        if !linear.is_multiple_of(align) {
-            return Err(Exception::GP0.into());
-        }
-        let linear = self.operand_linear(size as u64, access)?;
-        let user = self.cpu.is_user();
-        let last = self.cpu.wrap(linear.wrapping_add(size as u64 - 1));
-        for byte in [last, linear] {
-            self.cpu.probe_linear(self.bus, byte, 1, access, user)?;
-        }
-        Ok(linear)
+        let linear = if self.cpu.is_64_bit() { Qword } else { Dword };
+        let (offset_mask, linear_mask) = (self.address_width().mask(), linear.mask());
+        Area { base, offset: self.offset(), offset_mask, linear_mask }
     }
 
-    /// Reads an area of whole qwords.
-    fn read_area(&mut self, linear: u64, bytes: &mut [u8]) -> Done {
+    /// The segment's checks for byte `at` of an area.
+    fn check_byte(&self, area: Area, at: u64, access: Access) -> Result<u64, Fault> {
+        self.cpu.linear(self.segment(), area.offset.wrapping_add(at) & area.offset_mask, 1, access)
+    }
+
+    /// The 512 bytes of FXSAVE. In the order of a Zen 3: what reading the first 4 bytes asks of the
+    /// segment, #AC for them, alignment, the last byte, the first one.
+    fn fxsave_area(&mut self, access: Access) -> Result<Area, Fault> {
+        let first = self.operand_linear(4, Access::Read)?;
+        self.cpu.check_alignment(first, 4)?;
+        self.require_alignment(16)?;
+        let area = self.area();
+        self.probe_bytes(area, &[LEGACY as u64 - 1, 0], access)?;
+        Ok(area)
+    }
+
+    /// An area of XSAVE. In the order of a Zen 3: alignment, the first byte, and as the caller goes
+    /// on; #AC is not raised.
+    fn xsave_area(&mut self, access: Access) -> Result<Area, Fault> {
+        self.require_alignment(64)?;
+        let area = self.area();
+        self.probe_bytes(area, &[0], access)?;
+        Ok(area)
+    }
+
+    /// An area of XSAVE that all of the components can be written to.
+    fn writable_area(&mut self, components: Xcr0) -> Result<Area, Fault> {
+        let area = self.xsave_area(Access::Write)?;
+        self.probe_bytes(area, &[u64::from(components.area_bytes()) - 1], Access::Write)?;
+        Ok(area)
+    }
+
+    fn probe_bytes(&mut self, area: Area, bytes: &[u64], access: Access) -> Done {
+        for &at in bytes {
+            self.check_byte(area, at, access)?;
+        }
+        let user = self.cpu.is_user();
+        for &at in bytes {
+            let linear = area.at(at);
+            self.cpu.probe_linear(self.bus, linear, 1, access, user)?;
+        }
+        Ok(())
+    }
+
+    /// Reads whole qwords of an area, from its byte `from` on.
+    fn read_area(&mut self, area: Area, from: usize, bytes: &mut [u8]) -> Done {
         let user = self.cpu.is_user();
         for (i, chunk) in bytes.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            let at = self.cpu.wrap(linear.wrapping_add(8 * i as u64));
+            let at = area.at((from + 8 * i) as u64);
             *chunk = self.cpu.read_linear(self.bus, at, Qword, user)?.to_le_bytes();
         }
         Ok(())
     }
 
-    /// Writes an area of whole qwords, which [`Exec::area`] has probed.
-    fn write_area(&mut self, linear: u64, bytes: &[u8]) -> Done {
+    /// Writes whole qwords of an area, which has been probed.
+    fn write_area(&mut self, area: Area, from: usize, bytes: &[u8]) -> Done {
         let user = self.cpu.is_user();
         for (i, chunk) in bytes.as_chunks::<8>().0.iter().enumerate() {
-            let at = self.cpu.wrap(linear.wrapping_add(8 * i as u64));
+            let at = area.at((from + 8 * i) as u64);
             self.cpu.write_linear(self.bus, at, Qword, u64::from_le_bytes(*chunk), user)?;
         }
         Ok(())
     }
 
     /// Writes the x87 part of the legacy region.
-    fn save_x87(&mut self, linear: u64, pointers: FxsavePointers) -> Done {
+    fn save_x87(&mut self, area: Area, pointers: FxsavePointers) -> Done {
         let mut image = [0; LEGACY];
         self.cpu.x87.write_fxsave(&mut image, pointers);
-        self.write_area(linear, &image[..MXCSR])?;
-        self.write_area(linear.wrapping_add(ST0 as u64), &image[ST0..XMM0])
+        self.write_area(area, 0, &image[..MXCSR])?;
+        self.write_area(area, ST0, &image[ST0..XMM0])
     }
 
     /// Writes MXCSR and MXCSR_MASK of the legacy region.
-    fn save_mxcsr(&mut self, linear: u64) -> Done {
+    fn save_mxcsr(&mut self, area: Area) -> Done {
         let both = u64::from(Mxcsr::WRITABLE) << 32 | u64::from(self.cpu.mxcsr.bits());
-        self.write_area(linear.wrapping_add(MXCSR as u64), &both.to_le_bytes())
+        self.write_area(area, MXCSR, &both.to_le_bytes())
     }
 
     /// Writes the XMM registers of the legacy region.
-    fn save_xmm(&mut self, linear: u64) -> Done {
+    fn save_xmm(&mut self, area: Area) -> Done {
         for n in 0..self.xmm_count() {
-            let at = linear.wrapping_add((XMM0 + 16 * n) as u64);
             let bytes = self.cpu.xmm[n].0;
-            self.write_area(at, &bytes)?;
+            self.write_area(area, XMM0 + 16 * n, &bytes)?;
         }
         Ok(())
     }
@@ -121,25 +170,24 @@ impl Exec<'_> {
     }
 
     /// Writes the upper halves of the YMM registers.
-    fn save_ymm_high(&mut self, linear: u64) -> Done {
+    fn save_ymm_high(&mut self, area: Area) -> Done {
         for n in 0..self.xmm_count() {
-            let at = linear.wrapping_add((YMM_HIGH + 16 * n) as u64);
             let bytes = self.cpu.ymm_high[n].0;
-            self.write_area(at, &bytes)?;
+            self.write_area(area, YMM_HIGH + 16 * n, &bytes)?;
         }
         Ok(())
     }
 
     /// Writes components of an XSAVE area, MXCSR aside.
-    fn save_components(&mut self, linear: u64, components: Xcr0, pointers: FxsavePointers) -> Done {
+    fn save_components(&mut self, area: Area, components: Xcr0, pointers: FxsavePointers) -> Done {
         if components.contains(Xcr0::X87) {
-            self.save_x87(linear, pointers)?;
+            self.save_x87(area, pointers)?;
         }
         if components.contains(Xcr0::SSE) {
-            self.save_xmm(linear)?;
+            self.save_xmm(area)?;
         }
         if components.contains(Xcr0::AVX) {
-            self.save_ymm_high(linear)?;
+            self.save_ymm_high(area)?;
         }
         Ok(())
     }
@@ -199,11 +247,11 @@ pub(in crate::meaning) fn stmxcsr(e: &mut Exec<'_>) -> Done {
 /// and those of registers that the mode cannot name, stay.
 fn fxsave(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
     e.fxsave_available()?;
-    let linear = e.area(LEGACY, 16, Access::Write)?;
-    e.save_x87(linear, pointers)?;
+    let area = e.fxsave_area(Access::Write)?;
+    e.save_x87(area, pointers)?;
     if e.has_xmm() {
-        e.save_mxcsr(linear)?;
-        e.save_xmm(linear)?;
+        e.save_mxcsr(area)?;
+        e.save_xmm(area)?;
     }
     Ok(())
 }
@@ -211,9 +259,9 @@ fn fxsave(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
 /// FXRSTOR: the reverse.
 fn fxrstor(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
     e.fxsave_available()?;
-    let linear = e.area(LEGACY, 16, Access::Read)?;
+    let area = e.fxsave_area(Access::Read)?;
     let mut image = [0; LEGACY];
-    e.read_area(linear, &mut image)?;
+    e.read_area(area, 0, &mut image)?;
     if e.has_xmm() {
         e.cpu.mxcsr = mxcsr_of(&image)?;
         e.load_xmm(&image);
@@ -225,31 +273,30 @@ fn fxrstor(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
 /// XSAVE: the components asked for; XSTATE_BV gets their bits.
 fn xsave(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
     let components = e.xsave_components()?;
-    let linear = e.area(components.area_bytes() as usize, 64, Access::Write)?;
-    let header = linear.wrapping_add(LEGACY as u64);
+    let area = e.writable_area(components)?;
     let mut xstate_bv = [0; 8];
-    e.read_area(header, &mut xstate_bv)?;
+    e.read_area(area, LEGACY, &mut xstate_bv)?;
 
     if components.intersects(Xcr0::SSE | Xcr0::AVX) {
-        e.save_mxcsr(linear)?;
+        e.save_mxcsr(area)?;
     }
-    e.save_components(linear, components, pointers)?;
+    e.save_components(area, components, pointers)?;
     let present = u64::from_le_bytes(xstate_bv) | components.bits();
-    e.write_area(header, &present.to_le_bytes())
+    e.write_area(area, LEGACY, &present.to_le_bytes())
 }
 
 /// XSAVEC: as XSAVE, and the header's first two qwords say what is there and that the format is
 /// the compacted one.
 fn xsavec(e: &mut Exec<'_>, pointers: FxsavePointers) -> Done {
     let components = e.xsave_components()?;
-    let linear = e.area(components.area_bytes() as usize, 64, Access::Write)?;
+    let area = e.writable_area(components)?;
     if components.contains(Xcr0::SSE) {
-        e.save_mxcsr(linear)?;
+        e.save_mxcsr(area)?;
     }
-    e.save_components(linear, components, pointers)?;
+    e.save_components(area, components, pointers)?;
     let present = u128::from(components.bits());
     let header = (present | u128::from(COMPACTED)) << 64 | present;
-    e.write_area(linear.wrapping_add(LEGACY as u64), &header.to_le_bytes())
+    e.write_area(area, LEGACY, &header.to_le_bytes())
 }
 
 /// XSAVES: XSAVEC at CPL 0.
@@ -306,12 +353,15 @@ fn checked_header(
 /// for AVX as for SSE.
 fn restore(e: &mut Exec<'_>, pointers: FxsavePointers, formats: Formats) -> Done {
     let components = e.xsave_components()?;
+    let area = e.xsave_area(Access::Read)?;
+    e.probe_bytes(area, &[LEGACY as u64], Access::Read)?;
+    let mut header = [0; 64];
+    e.read_area(area, LEGACY, &mut header)?;
+    let (present, is_compacted) = checked_header(e, &header, formats)?;
     let size = components.area_bytes() as usize;
-    let linear = e.area(size, 64, Access::Read)?;
+    e.probe_bytes(area, &[size as u64 - 1], Access::Read)?;
     let mut image = [0; AREA];
-    e.read_area(linear, &mut image[..size])?;
-    let header = image[LEGACY..].first_chunk().expect("the image has a header");
-    let (present, is_compacted) = checked_header(e, header, formats)?;
+    e.read_area(area, 0, &mut image[..size])?;
 
     if is_compacted && components.contains(Xcr0::SSE) {
         let is_there = present.contains(Xcr0::SSE);
