@@ -5,6 +5,8 @@ use iced_x86::{
     Register,
 };
 
+use crate::length::{PREFIXES, length};
+
 /// Default operand and address size of a code segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CodeSize {
@@ -50,7 +52,7 @@ pub fn decode(size: CodeSize, bytes: &[u8], ip: u64) -> Result<Instruction, Deco
     let mut instruction = decoder.decode();
     match decoder.last_error() {
         DecoderError::None => adapt(size, bytes, &mut instruction).map(|()| instruction),
-        error => Err(reason(error, size, bytes)),
+        _ => refused(size, bytes, ip),
     }
 }
 
@@ -77,7 +79,7 @@ impl<'a> Stream<'a> {
             DecoderError::None => {
                 adapt(self.size, &self.bytes[start..], &mut instruction).map(|()| instruction)
             }
-            error => Err(reason(error, self.size, &self.bytes[start..])),
+            _ => refused(self.size, &self.bytes[start..], start as u64),
         }
     }
 }
@@ -195,40 +197,25 @@ fn exchange_for_pause(bytes: &[u8], instruction: &mut Instruction) {
     instruction.set_op1_register(operands[1]);
 }
 
-fn reason(error: DecoderError, size: CodeSize, bytes: &[u8]) -> DecodeError {
-    match error {
-        DecoderError::NoMoreBytes if is_ud1(size, bytes) => DecodeError::Invalid,
-        DecoderError::NoMoreBytes => DecodeError::NeedsMore,
-        _ if is_too_long(size, bytes) => DecodeError::TooLong,
-        _ => DecodeError::Invalid,
+/// What becomes of bytes that iced-x86 has no instruction for.
+fn refused(size: CodeSize, bytes: &[u8], ip: u64) -> Result<Instruction, DecodeError> {
+    match length(size, bytes) {
+        Some(len) if len <= MAX_LENGTH => locked_verw(size, bytes, ip).ok_or(DecodeError::Invalid),
+        None if bytes.len() < MAX_LENGTH => Err(DecodeError::NeedsMore),
+        _ => Err(DecodeError::TooLong),
     }
 }
 
-/// Whether the bytes are UD1, which is #UD before its ModRM byte is fetched (measured on Zen 3).
-fn is_ud1(size: CodeSize, bytes: &[u8]) -> bool {
-    let at = bytes.iter().take_while(|byte| {
-        PREFIXES.contains(byte) || size == CodeSize::Bits64 && **byte & 0xf0 == 0x40
-    });
-    bytes[at.count()..].starts_with(&[0x0f, 0xb9])
-}
-
-const PREFIXES: [u8; 11] = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3];
-
-/// Whether undecodable bytes are only so for having too many prefixes: with each prefix once, the
-/// first 15 bytes end in the middle of an instruction.
-fn is_too_long(size: CodeSize, bytes: &[u8]) -> bool {
-    let Some(bytes) = bytes.get(..MAX_LENGTH) else { return false };
-    let count = bytes.iter().take_while(|byte| PREFIXES.contains(byte)).count();
-    let mut once: Vec<u8> = Vec::with_capacity(MAX_LENGTH);
-    for &prefix in &bytes[..count] {
-        if !once.contains(&prefix) {
-            once.push(prefix);
-        }
-    }
-    once.extend(&bytes[count..]);
-    let mut decoder = Decoder::new(size.bits(), &once, DecoderOptions::AMD);
-    let _ = decoder.decode(); // the error is what is asked for
-    count == MAX_LENGTH || decoder.last_error() == DecoderError::NoMoreBytes
+/// VERW of memory takes a LOCK prefix, which says nothing (measured on Zen 3).
+fn locked_verw(size: CodeSize, bytes: &[u8], ip: u64) -> Option<Instruction> {
+    let options = DecoderOptions::AMD | DecoderOptions::NO_INVALID_CHECK;
+    let mut instruction = Decoder::with_ip(size.bits(), bytes, ip, options).decode();
+    let takes =
+        matches!(instruction.code(), Code::Verw_rm16 | Code::Verw_r32m16 | Code::Verw_r64m16)
+            && instruction.op0_kind() == OpKind::Memory
+            && instruction.has_lock_prefix();
+    instruction.set_has_lock_prefix(false);
+    takes.then_some(instruction)
 }
 
 /// The instruction in NASM syntax.

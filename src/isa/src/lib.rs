@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod decode;
+mod length;
 mod registers;
 mod vector;
 
