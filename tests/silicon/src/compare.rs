@@ -1,6 +1,6 @@
 //! Whether two outcomes of a case are the same as far as they can be, and what differs.
 
-use iced_x86::Code;
+use iced_x86::{Code, OpKind, Register};
 
 use crate::case::{Case, Outcome, ending, seg};
 use crate::generate::Generated;
@@ -58,22 +58,28 @@ fn stores_mxcsr_mask(code: Code) -> bool {
 fn operand_offset(generated: &Generated) -> Option<u64> {
     let instruction = &generated.encoding.instruction;
     let registers = &generated.case.registers;
-    let operand = (0..instruction.op_count())
-        .find(|&n| instruction.op_kind(n) == iced_x86::OpKind::Memory)?;
+    let operand =
+        (0..instruction.op_count()).find(|&n| instruction.op_kind(n) == OpKind::Memory)?;
+    let base = |register: Register| {
+        let n = register as usize - Register::ES as usize;
+        match (generated.case.bits, n) {
+            (64, seg::FS | seg::GS) => registers.bases[n - seg::FS],
+            (64, _) => 0,
+            _ => crate::place::base(registers.selectors[n]),
+        }
+    };
     let linear = instruction.virtual_address(operand, 0, |register, _, _| {
         if register.is_segment_register() {
-            let n = register as usize - iced_x86::Register::ES as usize;
-            return Some(match (generated.case.bits, n) {
-                (64, seg::FS | seg::GS) => registers.bases[n - seg::FS],
-                (64, _) => 0,
-                _ => crate::place::base(registers.selectors[n]),
-            });
+            return Some(base(register));
         }
         let value = registers.gpr.get(register.number()).copied()?;
         Some(value & u64::MAX >> (64 - 8 * register.size().min(8)))
     })?;
     let linear = if instruction.is_ip_rel_memory_operand() {
-        linear.wrapping_add(registers.rip)
+        let base = base(instruction.memory_segment());
+        let mask =
+            if instruction.memory_base() == Register::EIP { u32::MAX.into() } else { u64::MAX };
+        base.wrapping_add(linear.wrapping_sub(base).wrapping_add(registers.rip) & mask)
     } else {
         linear
     };

@@ -326,6 +326,8 @@ fn write_tables(memory: &mut GuestMemory) {
     for (n, entry) in GDT.iter().enumerate() {
         memory.write(page(GDT_PAGE) + 8 * n as u64, &entry.to_le_bytes());
     }
+    let last = page(GDT_PAGE) + u64::from(GDT_LIMIT) - 7;
+    memory.write(last, &place::CPU_NUMBER.to_le_bytes());
     for (n, entry) in LDT.iter().enumerate() {
         let entry = entry.map_or(0, LdtEntry::descriptor);
         memory.write(page(LDT_PAGE) + 8 * n as u64, &entry.to_le_bytes());

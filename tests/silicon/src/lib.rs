@@ -13,7 +13,6 @@ pub mod compare;
 pub mod emulator;
 pub mod generate;
 pub mod judge;
-pub mod known;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod oracle;
 pub mod place;

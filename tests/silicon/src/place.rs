@@ -74,6 +74,8 @@ pub const GDT: [u64; 7] = [
     0x00cf_f300_0000_ffff,
     0x00af_fb00_0000_ffff,
 ];
+/// The last entry of Linux's GDT, whose limit tells a process its CPU: data.
+pub const CPU_NUMBER: u64 = 0x0040_f500_0000_0000;
 /// Limit of Linux's GDT: 16 entries.
 pub const GDT_LIMIT: u16 = 0x7f;
 /// Selector of the TSS in it.
@@ -167,7 +169,8 @@ impl LdtEntry {
 pub fn descriptor(selector: u16) -> Option<u64> {
     let index = usize::from(selector >> 3);
     if selector & 4 == 0 {
-        GDT.get(index).copied().filter(|_| index != 0)
+        let last = (index == usize::from(GDT_LIMIT >> 3)).then_some(CPU_NUMBER);
+        GDT.get(index).copied().filter(|_| index != 0).or(last)
     } else {
         LDT.get(index).copied().flatten().map(LdtEntry::descriptor)
     }

@@ -8,7 +8,6 @@ use iced_x86::Code;
 
 use crate::compare::{MASKED, ending_name, is_tolerant};
 use crate::generate::forms::{self, Excluded, Form};
-use crate::known;
 use crate::vectors::{FormVectors, Vectors};
 
 const SIZES: [CodeSize; 3] = [CodeSize::Bits16, CodeSize::Bits32, CodeSize::Bits64];
@@ -65,7 +64,6 @@ pub fn document(files: &[Vectors]) -> String {
     let mut text = String::new();
     let by_name = collect(files);
     introduction(&mut text, files, &by_name);
-    known_differences(&mut text);
     not_compared(&mut text, files);
     masked(&mut text, files);
     table(&mut text, &by_name);
@@ -110,32 +108,15 @@ that it is made from, another checks all of them on the interpreter.
 
 The reference is an {cpu} (family {family}, model {model}, stepping {stepping}), the cases are those
 of generator {generator}: **{forms} pairs of an instruction form and a code size, {cases} cases.**
-All agree but for those under \"Known differences\". A form is an opcode with its operand kinds; each
-runs in every code size it exists in, in 64-bit mode and in compatibility mode. A case is one encoding, with prefixes, registers, memory
-and rounding modes weighted to the edges; compared are all general, segment, x87, MMX and vector
+All agree. A form is an opcode with its operand kinds; each runs in every code size it exists in, in
+64-bit mode and in compatibility mode. A case is one encoding, with prefixes, registers, memory and
+rounding modes weighted to the edges; compared are all general, segment, x87, MMX and vector
 registers, flags, MXCSR, all memory the case can reach, and for faults vector, error code and CR2.
 
 To ask another CPU (Linux on x86-64): `cargo run --release -p cutaway-silicon -- live`.
 
 "
     );
-}
-
-/// What `known.txt` lists.
-fn known_differences(text: &mut String) {
-    let known: Vec<_> = known::known().into_iter().filter(|(_, count)| *count > 0).collect();
-    if known.is_empty() {
-        return;
-    }
-    let cases: u32 = known.iter().map(|(_, count)| count).sum();
-    let _ = write!(
-        text,
-        "## Known differences\n\nIn {} of the pairs the interpreter fails {cases} cases; these are \
-         defects, each is held to its number by a test:\n\n",
-        known.len()
-    );
-    let forms: Vec<_> = known.iter().map(|(form, count)| format!("{form} {count}")).collect();
-    let _ = writeln!(text, "{}.\n", forms.join(", "));
 }
 
 fn not_compared(text: &mut String, files: &[Vectors]) {

@@ -138,6 +138,9 @@ impl Plan {
         if wanted != 0 {
             return wanted != self.default_address_bits();
         }
+        if self.rm == Rm::Vsib && self.form.size == CodeSize::Bits16 {
+            return true; // 16-bit addresses have no SIB byte
+        }
         draw.chance(8)
     }
 

@@ -65,7 +65,9 @@ pub fn exists(form: Form) -> bool {
     let plain = matches!(op.encoding(), EncodingKind::Legacy | EncodingKind::VEX);
     let option = op.decoder_option();
     let on = option == DecoderOptions::NONE || option == DecoderOptions::AMD;
-    op.is_instruction() && plain && decodable && on && !op.fwait()
+    // AMD's has no ModRM byte.
+    let intel = matches!(form.code, Code::Ud0_r16_rm16 | Code::Ud0_r32_rm32 | Code::Ud0_r64_rm64);
+    op.is_instruction() && !intel && plain && decodable && on && !op.fwait()
 }
 
 /// Why this `Code` is not compared, if it is not.

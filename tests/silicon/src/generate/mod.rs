@@ -16,7 +16,8 @@ use forms::Form;
 use state::Scene;
 use values::{Draw, mix};
 
-/// Raised with each change that makes other cases of the same form and index.
+/// Raised with each change that makes other cases of most forms and indices; where few forms are
+/// concerned, they are captured anew.
 pub const VERSION: u32 = 1;
 
 /// Cases of one form.
@@ -70,8 +71,11 @@ impl Generator {
     #[must_use]
     pub fn generate(&self, index: u64) -> Option<Generated> {
         let mut draw = Draw::new(mix(self.seed.wrapping_add(mix(index))));
-        let encoding = self.plan.encode(&mut draw)?;
-        Some(Scene::new(self.plan.form.size, encoding, self.plan.lanes, &mut draw).finish())
+        (0..16).find_map(|_| {
+            let encoding = self.plan.encode(&mut draw)?;
+            let scene = Scene::new(self.plan.form.size, encoding, self.plan.lanes, &mut draw);
+            Some(scene.finish()).filter(special::is_safe)
+        })
     }
 }
 

@@ -51,5 +51,23 @@ pub fn generate(size: CodeSize, seed: u64, index: u64) -> Generated {
 #[must_use]
 pub fn is_comparable(generated: &Generated) -> bool {
     let code = generated.encoding.instruction.code();
-    code == iced_x86::Code::INVALID || super::forms::excluded(code).is_none()
+    if code != iced_x86::Code::INVALID {
+        return super::forms::excluded(code).is_none()
+            && has(code)
+            && super::special::is_safe(generated);
+    }
+    // Behind prefixes VMCALL and RDPKRU are no instructions to the decoder, but to silicon.
+    let case = &generated.case;
+    let plain: Vec<u8> =
+        case.code().iter().copied().filter(|byte| ![0x66, 0xf2, 0xf3].contains(byte)).collect();
+    let plain = cutaway_isa::decode(case.size(), &plain, 0);
+    !plain.is_ok_and(|instruction| super::forms::excluded(instruction.code()).is_some())
+}
+
+/// Whether the host's CPU has it; only such a one is asked.
+fn has(code: iced_x86::Code) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return super::forms::host_has(code);
+    #[cfg(not(target_arch = "x86_64"))]
+    return code != iced_x86::Code::INVALID;
 }

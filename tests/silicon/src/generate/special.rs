@@ -4,6 +4,7 @@
 use cutaway_isa::CodeSize;
 use iced_x86::{Instruction, Mnemonic as M, OpKind, Register};
 
+use super::Generated;
 use super::state::{Scene, far_selector, selector};
 use crate::case::seg;
 use crate::place::{CODE, DATA, PAGE, READ_ONLY, STACK, WINDOW, WINDOW_SIZE};
@@ -74,21 +75,8 @@ pub(super) fn adjust(scene: &mut Scene<'_>) {
             }
         }
         M::Mov | M::Verr | M::Verw | M::Lar | M::Lsl | M::Arpl => selectors(scene, &instruction),
-        M::Xsave
-        | M::Xsave64
-        | M::Xrstor
-        | M::Xrstor64
-        | M::Xsavec
-        | M::Xsavec64
-        | M::Xsaveopt
-        | M::Xsaveopt64
-        | M::Xsaves
-        | M::Xrstors => {
-            // Bit 9 is the host's protection keys, which the memory it restores could close.
-            scene.case.registers.gpr[RAX] &= !0x200;
-            if scene.draw.chance(60) {
-                scene.case.registers.gpr[RAX] &= 7;
-            }
+        _ if is_xsave(&instruction) && scene.draw.chance(60) => {
+            scene.case.registers.gpr[RAX] &= 7;
         }
         M::Wrfsbase | M::Wrgsbase if scene.draw.chance(60) => {
             let register = instruction.op0_register().full_register();
@@ -451,4 +439,38 @@ fn compare_equal(scene: &mut Scene<'_>, instruction: &Instruction) {
             }
         }
     }
+}
+
+fn is_xsave(instruction: &Instruction) -> bool {
+    matches!(
+        instruction.mnemonic(),
+        M::Xsave
+            | M::Xsave64
+            | M::Xrstor
+            | M::Xrstor64
+            | M::Xsavec
+            | M::Xsavec64
+            | M::Xsaveopt
+            | M::Xsaveopt64
+            | M::Xsaves
+            | M::Xsaves64
+            | M::Xrstors
+            | M::Xrstors64
+    )
+}
+
+/// Whether the case leaves alone what the host has and no model: protection keys (bit 9 of XCR0), as
+/// memory that restores them could close the worker's own; and misaligned mode (bit 17 of MXCSR),
+/// which an image has where its address could not be aimed at.
+pub(super) fn is_safe(generated: &Generated) -> bool {
+    let instruction = &generated.encoding.instruction;
+    if is_xsave(instruction) && generated.case.registers.gpr[RAX] & 0x200 != 0 {
+        return false;
+    }
+    let loads = matches!(
+        instruction.mnemonic(),
+        M::Fxrstor | M::Fxrstor64 | M::Xrstor | M::Xrstor64 | M::Ldmxcsr | M::Vldmxcsr
+    );
+    let (base, index) = (instruction.memory_base(), instruction.memory_index());
+    !loads || index == Register::None || base != Register::None && base != index
 }
