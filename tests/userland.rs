@@ -189,14 +189,12 @@ fn x86_64_v1_prints_what_the_host_prints() {
 
 /// The usual CPU, twice: the same state at the end.
 #[test]
-#[ignore = "takes minutes and was not yet run to its end: cargo test --release -- --ignored"]
 fn x86_64_v2_prints_what_the_host_prints_and_repeats() {
     userland("x86-64-v2", 2);
 }
 
 /// CPUs that are newer than the two above.
 #[test]
-#[ignore = "takes minutes and was not yet run to its end: cargo test --release -- --ignored"]
 fn newer_cpus_print_what_the_host_prints() {
     let has_long_mode = |model: &CpuModel| model.has_long_mode();
     for model in cpu_models().into_iter().filter(has_long_mode).skip(2) {

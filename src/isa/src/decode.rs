@@ -214,8 +214,11 @@ fn locked_verw(size: CodeSize, bytes: &[u8], ip: u64) -> Option<Instruction> {
         matches!(instruction.code(), Code::Verw_rm16 | Code::Verw_r32m16 | Code::Verw_r64m16)
             && instruction.op0_kind() == OpKind::Memory
             && instruction.has_lock_prefix();
+    if !takes {
+        return None;
+    }
     instruction.set_has_lock_prefix(false);
-    takes.then_some(instruction)
+    adapt(size, bytes, &mut instruction).ok().map(|()| instruction)
 }
 
 /// The instruction in NASM syntax.

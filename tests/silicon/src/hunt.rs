@@ -64,14 +64,23 @@ struct Found {
     wrong: Wrong,
 }
 
-/// Runs one batch on both sides and returns how many cases went wrong, and the first of them.
+/// What came of a batch.
+#[derive(Default)]
+struct Judged {
+    wrong: u64,
+    /// Cases that silicon answered otherwise when asked again.
+    unstable: u64,
+    first: Option<Found>,
+}
+
+/// Runs one batch on both sides.
 fn judge_batch(
     oracle: &mut Oracle,
     judge: &mut Judge,
     batch: &[Generated],
     outcomes: &mut Vec<Outcome>,
     fails: &mut dyn FnMut(&Generated, &Outcome, &Outcome) -> bool,
-) -> Result<(u64, Option<Found>)> {
+) -> Result<Judged> {
     let cases: Vec<Case> = batch.iter().map(|generated| generated.case).collect();
     oracle.start_batch(&cases);
     let mut ours = Vec::with_capacity(batch.len());
@@ -81,20 +90,24 @@ fn judge_batch(
         ours.push((outcome, paths_differ));
     }
     oracle.finish(outcomes)?;
-    let (mut count, mut first) = (0, None);
+    let mut judged = Judged::default();
     for ((generated, silicon), (ours, paths_differ)) in batch.iter().zip(outcomes).zip(&ours) {
         compare::normalise(generated, silicon);
         let wrong = if fails(generated, silicon, ours) {
+            if !compare::same(silicon, &capturing::ask(oracle, generated)?) {
+                judged.unstable += 1;
+                continue;
+            }
             Wrong::Silicon
         } else if *paths_differ {
             Wrong::Block
         } else {
             continue;
         };
-        count += 1;
-        first = first.or(Some(Found { generated: *generated, wrong }));
+        judged.wrong += 1;
+        judged.first.get_or_insert(Found { generated: *generated, wrong });
     }
-    Ok((count, first))
+    Ok(judged)
 }
 
 /// Whether an outcome of ours is wrong, for instructions with and without tolerance.
@@ -132,7 +145,8 @@ pub(crate) fn live(
     }
     let bar = bar(None);
     let started = Instant::now();
-    let (mut done, mut failures, mut outcomes) = (0_u64, BTreeMap::new(), Vec::new());
+    let (mut done, mut unstable) = (0_u64, 0);
+    let (mut failures, mut outcomes) = (BTreeMap::new(), Vec::new());
     'rounds: for round in 0..limits.rounds {
         for form in &forms {
             let generator = Generator::with_seed(*form, seed);
@@ -143,10 +157,11 @@ pub(crate) fn live(
                 let mut fails = |_: &Generated, silicon: &Outcome, ours: &Outcome| {
                     differs(form.code, silicon, ours)
                 };
-                let (count, found) =
+                let judged =
                     judge_batch(&mut oracle, &mut judge, batch, &mut outcomes, &mut fails)?;
-                wrong += count;
-                first = first.or(found);
+                wrong += judged.wrong;
+                unstable += judged.unstable;
+                first = first.or(judged.first);
                 for (generated, outcome) in batch.iter().zip(&outcomes) {
                     if outcome.ending.vector == ending::LOST {
                         let text = compare::disassemble(&generated.case);
@@ -171,7 +186,7 @@ pub(crate) fn live(
     }
     bar.finish_and_clear();
     println!(
-        "{done} cases in {:.1} s, {} failing forms, {} lost",
+        "{done} cases in {:.1} s, {} failing forms, {unstable} unstable, {} lost",
         started.elapsed().as_secs_f64(),
         failures.len(),
         oracle.lost()
@@ -232,7 +247,7 @@ pub(crate) fn random(cases: u64, seed: u64, size: Option<u32>, most: usize) -> R
         .filter(|of| size.is_none_or(|size| of.bits() == size))
         .collect();
     let bar = bar(Some(cases));
-    let (mut index, mut failures, mut skipped) = (0, 0, 0_u64);
+    let (mut index, mut failures, mut skipped, mut unstable) = (0, 0, 0_u64, 0);
     let mut outcomes = Vec::new();
     let mut endings: BTreeMap<String, u64> = BTreeMap::new();
     while index < cases && failures < most {
@@ -250,10 +265,11 @@ pub(crate) fn random(cases: u64, seed: u64, size: Option<u32>, most: usize) -> R
             }
             silicon.ending.vector != ending::SYSTEM_CALL && differs(code, silicon, ours)
         };
-        let (wrong, found) =
+        let Judged { wrong, unstable: more, first } =
             judge_batch(&mut oracle, &mut judge, &made, &mut outcomes, &mut fails)?;
+        unstable += more;
         bar.inc(count);
-        if let Some(found) = found
+        if let Some(found) = first
             && noise::is_comparable(&found.generated)
         {
             failures += wrong as usize;
@@ -263,7 +279,7 @@ pub(crate) fn random(cases: u64, seed: u64, size: Option<u32>, most: usize) -> R
     }
     bar.finish_and_clear();
     println!(
-        "{index} cases, {failures} failures, {skipped} not comparable, {} lost",
+        "{index} cases, {failures} failures, {skipped} not comparable, {unstable} unstable, {} lost",
         oracle.lost()
     );
     for (name, count) in endings {
