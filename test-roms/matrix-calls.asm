@@ -393,7 +393,8 @@ main:
         trial
         o64 sysexit
         end_case
-        case64  "sysexit at CPL 3", 3, UD
+        ; CPL comes before the mode (measured on Zen 3).
+        case64  "sysexit at CPL 3", 3, GP0
         trial
         sysexit
         end_case
