@@ -90,8 +90,8 @@ fn product_code_of(path: &Path) -> String {
     code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned()
 }
 
-/// Direct dependencies of each package of the workspace, without those of its tests.
-fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+/// What cargo says of the workspace.
+fn metadata() -> serde_json::Value {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
@@ -99,8 +99,12 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .output()
         .expect("cargo runs: it runs this test");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: serde_json::Value =
-        serde_json::from_slice(&output.stdout).expect("cargo writes JSON");
+    serde_json::from_slice(&output.stdout).expect("cargo writes JSON")
+}
+
+/// Direct dependencies of each package of the workspace, without those of its tests.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = metadata();
     let packages = metadata["packages"].as_array().expect("a list of packages");
     let name =
         |value: &serde_json::Value| value["name"].as_str().expect("each has a name").to_owned();
@@ -109,6 +113,24 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         all.iter().filter(|of| of["kind"] != "dev").map(name).collect()
     };
     packages.iter().map(|package| (name(package), uses(package))).collect()
+}
+
+#[test]
+fn cargo_run_finds_one_program() {
+    let metadata = metadata();
+    let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
+    let members = list(&metadata["workspace_default_members"]);
+    let packages = list(&metadata["packages"]);
+
+    let targets = packages
+        .iter()
+        .filter(|of| members.contains(&of["id"]))
+        .flat_map(|of| list(&of["targets"]));
+    let programs: Vec<_> =
+        targets.filter(|target| list(&target["kind"]).contains(&"bin".into())).collect();
+
+    let names: Vec<_> = programs.iter().filter_map(|target| target["name"].as_str()).collect();
+    assert_eq!(names, ["cutaway"], "default-members in Cargo.toml");
 }
 
 #[test]
