@@ -465,8 +465,8 @@ impl Exec<'_> {
         let (found, code) = self.return_code(selector)?;
         self.check_offset(&code, offset)?;
         if short {
-            self.cpu.release(3 * size);
             self.load_cs(found, code)?;
+            self.cpu.release(3 * size); // as in `far_return`
         } else {
             let stack = self.outer_stack(ss, cpl, &code)?;
             let outer = cpl != self.cpu.cpl();
