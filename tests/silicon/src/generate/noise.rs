@@ -56,10 +56,14 @@ pub fn is_comparable(generated: &Generated) -> bool {
             && has(code)
             && super::special::is_safe(generated);
     }
-    // Behind prefixes VMCALL and RDPKRU are no instructions to the decoder, but to silicon.
+    // Behind prefixes VMCALL, RDPKRU and INVLPGB are no instructions to the decoder, but to silicon.
     let case = &generated.case;
-    let plain: Vec<u8> =
-        case.code().iter().copied().filter(|byte| ![0x66, 0xf2, 0xf3].contains(byte)).collect();
+    let plain: Vec<u8> = case
+        .code()
+        .iter()
+        .copied()
+        .filter(|byte| ![0x66, 0xf0, 0xf2, 0xf3].contains(byte))
+        .collect();
     let plain = cutaway_isa::decode(case.size(), &plain, 0);
     !plain.is_ok_and(|instruction| super::forms::excluded(instruction.code()).is_some())
 }
