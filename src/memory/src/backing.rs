@@ -47,6 +47,10 @@ impl Scalar for u64 {}
 impl Scalar for u128 {}
 impl Scalar for [u8; 16] {}
 
+/// What offsets of a mapping in a file are a multiple of: the largest granularity of any host.
+pub const FILE_ALIGN: u64 = 64 * 1024;
+/// Bytes that a file must have behind a mapping, so that a scalar may begin at its last byte.
+pub const FILE_SLACK: usize = 4096;
 /// Bytes of the largest [`Scalar`].
 const SCALAR_MAX: usize = size_of::<u128>();
 
@@ -64,6 +68,24 @@ impl Backing {
     pub fn new(len: usize) -> Result<Self, MemoryError> {
         let owner = mapping::Mapping::new(len + SCALAR_MAX)
             .map_err(|source| MemoryError::Reserve { bytes: len as u64, source })?;
+        Ok(Self { start: owner.start(), len, owner: Rc::new(owner) })
+    }
+
+    /// The `len` bytes of a file from `offset` on, which is a multiple of [`FILE_ALIGN`]. They are
+    /// mapped copy-on-write: nothing is read before it is needed, and the file never changes.
+    /// It must go on for [`FILE_SLACK`] bytes behind them.
+    ///
+    /// As with every mapping of a file, nobody may cut it short or write to it meanwhile: the host
+    /// would end the program, or the guest would see the change.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn map(file: &std::fs::File, offset: u64, len: usize) -> Result<Self, MemoryError> {
+        let failed = |source| MemoryError::Reserve { bytes: len as u64, source };
+        let end = offset.checked_add((len + FILE_SLACK) as u64);
+        let reaches = |end: u64| Ok(file.metadata()?.len() >= end);
+        if !end.map_or(Ok(false), reaches).map_err(failed)? {
+            return Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        let owner = mapping::Mapping::of_file(file, offset, len + SCALAR_MAX).map_err(failed)?;
         Ok(Self { start: owner.start(), len, owner: Rc::new(owner) })
     }
 
@@ -185,6 +207,20 @@ mod mapping {
             Ok(Self(map.into()))
         }
 
+        pub(super) fn of_file(
+            file: &std::fs::File,
+            offset: u64,
+            len: usize,
+        ) -> std::io::Result<Self> {
+            let mut options = memmap2::MmapOptions::new();
+            options.offset(offset).len(len.max(1)).no_reserve_swap();
+            // SAFETY: the mapping is private, so nothing here changes the file; it is only reached
+            // through raw pointers, so what another process does to the file is a changed byte and
+            // breaks no promise of a Rust reference. `map` checked that it lies inside the file.
+            let map = unsafe { options.map_copy(file)? };
+            Ok(Self(map.into()))
+        }
+
         pub(super) fn start(&self) -> *mut u8 {
             self.0.as_mut_ptr()
         }
@@ -230,6 +266,27 @@ mod tests {
     #[should_panic(expected = "lies inside")]
     fn a_scalar_may_not_begin_behind_the_end() {
         let _: u32 = Backing::new(0x1000).unwrap().load(0x1000);
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    #[test]
+    fn a_mapped_file_is_read_and_never_written() {
+        let name = format!("cutaway-backing-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut bytes = vec![0; FILE_ALIGN as usize + 0x2000 + FILE_SLACK];
+        bytes[FILE_ALIGN as usize + 0x1234] = 0x55;
+        std::fs::write(&path, &bytes).unwrap();
+        let file = std::fs::File::open(&path).unwrap();
+
+        let one = Backing::map(&file, FILE_ALIGN, 0x2000).unwrap();
+        let other = Backing::map(&file, FILE_ALIGN, 0x2000).unwrap();
+        one.store(0x10, 0x99_u8);
+        let too_long = Backing::map(&file, FILE_ALIGN, 0x2001);
+
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!((one.load::<u8>(0x1234), one.load::<u8>(0x10)), (0x55, 0x99));
+        assert_eq!((other.load::<u8>(0x1234), other.load::<u8>(0x10)), (0x55, 0));
+        assert!(too_long.is_err());
     }
 
     #[test]

@@ -10,5 +10,5 @@
 mod backing;
 mod map;
 
-pub use backing::{Backing, MemoryError, Scalar};
-pub use map::{GuestMemory, PAGE_BITS, PAGE_SIZE, PageKind};
+pub use backing::{Backing, FILE_ALIGN, FILE_SLACK, MemoryError, Scalar};
+pub use map::{DirtyFor, GuestMemory, PAGE_BITS, PAGE_SIZE, PageKind};

@@ -3,7 +3,7 @@
 //! Reads outside memory give ones (open bus), writes there are dropped, ROM ignores writes.
 //! Device ranges are not in the map: the CPU asks [`GuestMemory::page`] and takes those to the
 //! bus. A page is *touched* from its first write on, and *dirty* from its first write after
-//! [`GuestMemory::clear_dirty`]; both are exact to the page.
+//! [`GuestMemory::clear_dirty`], for each who wants to know; both are exact to the page.
 
 use crate::backing::{Backing, MemoryError};
 
@@ -23,6 +23,15 @@ pub enum PageKind {
     Device,
 }
 
+/// Who wants to know which pages were written, since a time of his own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirtyFor {
+    /// The hash of all state.
+    Hash,
+    /// Checkpoints.
+    Checkpoint,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Region {
     start: u64,
@@ -38,7 +47,8 @@ pub struct GuestMemory {
     used: usize,
     regions: Vec<Region>,
     touched: Vec<u64>,
-    dirty: Vec<u64>,
+    /// By [`DirtyFor`].
+    dirty: [Vec<u64>; 2],
 }
 
 impl GuestMemory {
@@ -46,14 +56,15 @@ impl GuestMemory {
     pub fn new(capacity: u64) -> Result<Self, MemoryError> {
         let error = || MemoryError::Region { start: 0, len: capacity };
         let len = usize::try_from(capacity.next_multiple_of(PAGE_SIZE)).map_err(|_| error())?;
-        let words = (len >> PAGE_BITS).div_ceil(64);
-        Ok(Self {
-            backing: Backing::new(len)?,
-            used: 0,
-            regions: Vec::new(),
-            touched: vec![0; words],
-            dirty: vec![0; words],
-        })
+        Ok(Self::over(Backing::new(len)?))
+    }
+
+    /// An empty map over a backing, which may hold bytes already.
+    #[must_use]
+    pub fn over(backing: Backing) -> Self {
+        let none = vec![0; (backing.len() >> PAGE_BITS).div_ceil(64)];
+        let dirty = [none.clone(), none.clone()];
+        Self { backing, used: 0, regions: Vec::new(), touched: none, dirty }
     }
 
     /// Adds RAM at `start`, zeroed. Both numbers are multiples of [`PAGE_SIZE`].
@@ -64,12 +75,18 @@ impl GuestMemory {
     /// Adds ROM at `start`; the image is padded with zeros to a whole page.
     pub fn add_rom(&mut self, start: u64, image: &[u8]) -> Result<(), MemoryError> {
         let len = (image.len() as u64).next_multiple_of(PAGE_SIZE);
-        let offset = self.add(start, len, true)?;
+        self.add_rom_of_backing(start, len)?;
+        let offset = self.used - len as usize;
         self.backing.write(offset, image);
         for page in offset >> PAGE_BITS..(offset + len as usize) >> PAGE_BITS {
             self.mark_dirty(page << PAGE_BITS);
         }
         Ok(())
+    }
+
+    /// Adds ROM at `start` whose bytes the backing has already.
+    pub fn add_rom_of_backing(&mut self, start: u64, len: u64) -> Result<(), MemoryError> {
+        self.add(start, len, true).map(|_| ())
     }
 
     /// Shows `len` bytes of the ROM or RAM at `original` a second time at `start`.
@@ -164,19 +181,34 @@ impl GuestMemory {
     pub fn mark_dirty(&mut self, offset: usize) {
         let page = offset >> PAGE_BITS;
         self.touched[page / 64] |= 1 << (page % 64);
-        self.dirty[page / 64] |= 1 << (page % 64);
+        for dirty in &mut self.dirty {
+            dirty[page / 64] |= 1 << (page % 64);
+        }
     }
 
-    /// Whether the backing page at `offset` was written since the last [`Self::clear_dirty`].
+    /// Whether the backing page at `offset` is ROM.
+    #[must_use]
+    pub fn is_rom(&self, offset: usize) -> bool {
+        let inside = |r: &Region| (r.offset..r.offset + r.len as usize).contains(&offset);
+        self.regions.iter().any(|region| region.rom && inside(region))
+    }
+
+    /// Whether the backing page at `offset` was written since the last [`Self::clear_dirty`] of
+    /// everyone.
     #[must_use]
     pub fn is_dirty(&self, offset: usize) -> bool {
         let page = offset >> PAGE_BITS;
-        self.dirty[page / 64] >> (page % 64) & 1 != 0
+        self.dirty.iter().all(|dirty| dirty[page / 64] >> (page % 64) & 1 != 0)
     }
 
-    /// Forgets what is dirty. The CPU's write translations must be flushed with it.
-    pub fn clear_dirty(&mut self) {
-        self.dirty.fill(0);
+    /// Forgets what is dirty for one. The vCPU must be told, so that it notices writes again.
+    pub fn clear_dirty(&mut self, who: DirtyFor) {
+        self.dirty[who as usize].fill(0);
+    }
+
+    /// Forgets which pages were ever written; every page must hold zeros.
+    pub fn clear_touched(&mut self) {
+        self.touched.fill(0);
     }
 
     /// Backing offsets of the pages ever written, ascending.
@@ -184,9 +216,9 @@ impl GuestMemory {
         set_bits(&self.touched)
     }
 
-    /// Backing offsets of the dirty pages, ascending.
-    pub fn dirty_pages(&self) -> impl Iterator<Item = usize> + '_ {
-        set_bits(&self.dirty)
+    /// Backing offsets of the pages that are dirty for one, ascending.
+    pub fn dirty_pages(&self, who: DirtyFor) -> impl Iterator<Item = usize> + '_ {
+        set_bits(&self.dirty[who as usize])
     }
 }
 
@@ -253,10 +285,13 @@ mod tests {
     fn dirty_pages_are_those_written_since_the_clear() {
         let mut memory = memory();
         memory.write(0x1000, &[1]);
-        memory.clear_dirty();
+        memory.clear_dirty(DirtyFor::Hash);
         memory.write(0x2fff, &[1, 1]);
 
-        assert_eq!(memory.dirty_pages().collect::<Vec<_>>(), [0x2000, 0x3000]);
+        assert_eq!(memory.dirty_pages(DirtyFor::Hash).collect::<Vec<_>>(), [0x2000, 0x3000]);
+        let of_other = memory.dirty_pages(DirtyFor::Checkpoint).collect::<Vec<_>>();
+        assert_eq!(of_other, [0x1000, 0x2000, 0x3000, 0x8000]);
+        assert!(memory.is_dirty(0x2000) && !memory.is_dirty(0x1000));
         assert_eq!(memory.touched_pages().collect::<Vec<_>>(), [0x1000, 0x2000, 0x3000, 0x8000]);
     }
 }

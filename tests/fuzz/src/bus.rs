@@ -3,7 +3,7 @@
 
 use cutaway::cpu::{Bus, Pins};
 use cutaway::isa::{Vector, Width};
-use cutaway::memory::GuestMemory;
+use cutaway::memory::{DirtyFor, GuestMemory};
 
 /// RAM from address 0 on, in bytes.
 pub const RAM_BYTES: u64 = 0x4_0000;
@@ -33,7 +33,7 @@ impl World {
         memory.add_ram(0, RAM_BYTES).expect("the map is empty");
         memory.add_rom(RAM_BYTES, rom).expect("nothing lies behind RAM");
         memory.write(0, ram);
-        memory.clear_dirty();
+        memory.clear_dirty(DirtyFor::Checkpoint);
         Self { memory, pins, accesses: Vec::new() }
     }
 
@@ -48,7 +48,7 @@ impl World {
     /// Pages written.
     #[must_use]
     pub fn dirty(&self) -> Vec<usize> {
-        self.memory.dirty_pages().collect()
+        self.memory.dirty_pages(DirtyFor::Checkpoint).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use cutaway_cpu::float::FxsavePointers;
 use cutaway_cpu::vector::Xmm;
 use cutaway_cpu::{Bus, CpuModel, CpuState, Exit, Pins, Seg, Segment, TableRegister, Vcpu};
 use cutaway_isa::{Vector, Width};
-use cutaway_memory::{GuestMemory, MemoryError, PageKind};
+use cutaway_memory::{DirtyFor, GuestMemory, MemoryError, PageKind};
 
 use crate::case::{Case, Ending, Length, Outcome, Registers, ending, seg};
 use crate::place::{self, GDT, GDT_LIMIT, LDT, LDTR, LdtEntry, PAGE, PAGES, TSS, WINDOW};
@@ -124,7 +124,7 @@ impl Emulator {
             self.start.rflags &= !TF;
         }
         self.cpu.load(&self.start);
-        self.bus.memory.clear_dirty();
+        self.bus.memory.clear_dirty(DirtyFor::Checkpoint);
 
         let ending = self.run_to_end(case, path);
 
