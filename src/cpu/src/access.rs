@@ -112,7 +112,8 @@ impl Vcpu {
         let bank = self.bank_of(user);
         let known = access == Access::Write
             && (self.tlb.write(bank, linear, size).is_some()
-                || self.tlb.write_code(bank, linear, size).is_some());
+                || self.tlb.write_told(bank, linear, size).is_some()
+                || self.tlb.parked(bank, linear, size, true).is_some());
         if known {
             return Ok(());
         }
@@ -142,6 +143,10 @@ impl Vcpu {
         if let Some(offset) = self.tlb.read(bank, linear, size) {
             return Ok(self.load_scalar(offset, w));
         }
+        if let Some(offset) = self.tlb.parked(bank, linear, size, false) {
+            self.note_touch(Some(linear), offset, size, false);
+            return Ok(self.load_scalar(offset, w));
+        }
         if linear & 0xfff > 0x1000 - size {
             return self.read_across(bus, linear, size, user);
         }
@@ -149,7 +154,9 @@ impl Vcpu {
         self.note_data(linear, size, false);
         Ok(match bus.memory().page(physical) {
             PageKind::Ram(page) | PageKind::Rom(page) => {
-                self.load_scalar(page + (physical & 0xfff) as usize, w)
+                let offset = page + (physical & 0xfff) as usize;
+                self.note_touch(Some(linear), offset, size, false);
+                self.load_scalar(offset, w)
             }
             PageKind::Device => {
                 let value = bus.mmio_read(physical, w, self.ticks);
@@ -190,12 +197,20 @@ impl Vcpu {
             self.store_scalar(offset, w, value);
             return Ok(());
         }
-        if let Some(offset) = self.tlb.write_code(bank, linear, size) {
+        if let Some(offset) = self.tlb.write_told(bank, linear, size) {
+            bus.memory().mark_dirty(offset);
             self.store_scalar(offset, w, value);
             self.written(offset, size);
             if !self.blocks.has_code(offset) {
                 self.tlb.unprotect(bank, linear);
             }
+            return Ok(());
+        }
+        if let Some(offset) = self.tlb.parked(bank, linear, size, true) {
+            bus.memory().mark_dirty(offset);
+            self.note_touch(Some(linear), offset, size, true);
+            self.store_scalar(offset, w, value);
+            self.written(offset, size);
             return Ok(());
         }
         if linear & 0xfff > 0x1000 - size {
@@ -212,6 +227,7 @@ impl Vcpu {
             PageKind::Ram(page) => {
                 let offset = page + (physical & 0xfff) as usize;
                 bus.memory().mark_dirty(page);
+                self.note_touch(Some(linear), offset, size, true);
                 self.store_scalar(offset, w, value);
                 self.written(offset, size);
             }
@@ -284,7 +300,9 @@ impl Vcpu {
     /// `written` by physical address.
     pub(crate) fn written_physical(&mut self, bus: &mut dyn Bus, physical: u64, size: u64) {
         if let PageKind::Ram(page) = bus.memory().page(physical) {
-            self.written(page + (physical & 0xfff) as usize, size);
+            let offset = page + (physical & 0xfff) as usize;
+            self.note_touch(None, offset, size, true);
+            self.written(offset, size);
         }
     }
 

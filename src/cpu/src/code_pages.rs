@@ -73,6 +73,28 @@ impl CodePages {
         }
     }
 
+    /// All known pages, ascending: key, page offset, whether global.
+    pub(crate) fn save(&self) -> Vec<(u64, u64, bool)> {
+        let pages = self.all.iter().map(|(&key, page)| (key, page.offset as u64, page.global));
+        let mut pages: Vec<_> = pages.collect();
+        pages.sort_unstable();
+        pages
+    }
+
+    /// Adds pages, up to as many as there can be.
+    pub(crate) fn load(&mut self, pages: &[(u64, u64, bool)]) -> Option<()> {
+        if pages.len() > MAX {
+            return None;
+        }
+        for &(key, offset, global) in pages {
+            let offset = usize::try_from(offset).ok()?;
+            if self.all.insert(key, Page { offset, global }).is_none() && !global {
+                self.local.push(key);
+            }
+        }
+        Some(())
+    }
+
     /// Drops the pages that are not global.
     pub(crate) fn clear_local(&mut self) {
         for key in self.local.drain(..) {

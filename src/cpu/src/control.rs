@@ -47,6 +47,11 @@ impl Vcpu {
         self.flush_translations(true);
         self.settle();
         self.attention = true;
+        self.report_mode(bus);
+    }
+
+    /// Tells of the control registers, which may have changed.
+    pub(crate) fn report_mode(&self, bus: &mut dyn Bus) {
         if self.traces(TraceClasses::MMU) {
             let s = &self.system;
             let (cr0, cr3, cr4, efer) = (s.cr0, s.cr3, s.cr4, s.efer);
@@ -88,6 +93,7 @@ impl Vcpu {
             self.mode_changed(bus);
         } else {
             self.settle();
+            self.report_mode(bus);
         }
         Ok(())
     }
@@ -102,6 +108,7 @@ impl Vcpu {
         }
         self.system.cr3 = value;
         self.flush_translations(false);
+        self.report_mode(bus);
         Ok(())
     }
 
@@ -128,6 +135,7 @@ impl Vcpu {
             self.mode_changed(bus);
         } else {
             self.settle();
+            self.report_mode(bus);
         }
         Ok(())
     }

@@ -113,7 +113,8 @@ impl Vcpu {
             if next.vector == Vector::PF {
                 self.system.cr2 = next.address;
             }
-            if self.intercepted_exceptions >> next.vector.0 & 1 != 0 {
+            let intercepted = self.intercepted_exceptions >> next.vector.0 & 1 != 0;
+            if intercepted && !self.stops.passes(self.ticks) {
                 return Err(Exit::Exception(next));
             }
             self.report_exception(bus, next);

@@ -1,6 +1,7 @@
 //! Why `run` returned.
 
 use crate::exception::Exception;
+use crate::stops::Touch;
 
 /// Why [`crate::Vcpu::run`] stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +12,11 @@ pub enum Exit {
     Halt,
     /// A triple fault. Only a reset helps.
     Shutdown,
+    /// The next instruction is at a breakpoint ([`crate::Vcpu::set_breakpoints`]).
+    Breakpoint,
+    /// An instruction touched a watchpoint ([`crate::Vcpu::set_watches`]); the state is that
+    /// behind it, and behind the delivery of an exception that it raised.
+    Watchpoint(Touch),
     /// An exception that was asked to be intercepted; the state is that before the instruction.
     Exception(Exception),
     /// Something that this vCPU does not implement; the state is that before the instruction.

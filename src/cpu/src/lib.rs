@@ -35,6 +35,7 @@ mod run;
 mod segment;
 mod shapes;
 mod state;
+mod stops;
 mod table;
 #[cfg(all(test, chain))]
 mod tail_tests;
@@ -53,4 +54,6 @@ pub use model::CpuModel;
 pub use record::{Record, record};
 pub use segment::Segment;
 pub use state::{Activity, CpuState, Msrs, Seg, System, TableRegister, gpr};
+pub use stops::{Touch, Watch};
+pub use tlb::Translations;
 pub use vcpu::{TraceClasses, Vcpu};

@@ -278,18 +278,14 @@ impl Vcpu {
             PageKind::Rom(offset) => (offset, false),
             PageKind::Device => return Ok(physical),
         };
-        let mut writable = ram && found.writable && found.dirty;
-        if writable {
-            if access == Access::Write {
-                bus.memory().mark_dirty(offset);
-            }
-            // A read must not mark the page, so its entry allows writes on dirty pages only.
-            writable = bus.memory().is_dirty(offset);
+        let writable = ram && found.writable && found.dirty;
+        if writable && access == Access::Write {
+            bus.memory().mark_dirty(offset);
         }
         let bank = self.bank_of(user);
-        let code = self.blocks.has_code(offset);
+        let told = self.blocks.has_code(offset) || !bus.memory().is_dirty(offset);
         let Translation { global, page_bits, .. } = found;
-        let fill = Fill { offset, writable, code, global, page_bits };
+        let fill = Fill { offset, writable, told, global, page_bits };
         self.tlb.fill(bank, linear, fill);
         Ok(physical)
     }

@@ -65,6 +65,11 @@ impl Vcpu {
 
     /// What is due between two instructions, then the way on.
     fn advance(&mut self, bus: &mut dyn Bus) -> Result<Next, Exit> {
+        if self.attention
+            && let Some(touch) = self.stops.touch.take()
+        {
+            return Err(Exit::Watchpoint(touch));
+        }
         if self.limit <= self.ticks {
             return Err(Exit::Budget);
         }
@@ -216,7 +221,7 @@ impl Vcpu {
         Ok(match bus.memory().page(physical) {
             PageKind::Ram(offset) | PageKind::Rom(offset) => {
                 let Translation { global, page_bits, .. } = found;
-                let fill = Fill { offset, writable: false, code: true, global, page_bits };
+                let fill = Fill { offset, writable: false, told: true, global, page_bits };
                 if self.tlb.fill_fetch(user, linear, fill) {
                     self.blocks.unlink(true);
                     self.restamp();
@@ -416,6 +421,13 @@ impl Vcpu {
     fn step(&mut self, bus: &mut dyn Bus) -> Result<(), Exit> {
         let flags = self.lazy.known;
         let shadowed = self.activity.sti_shadow || self.activity.ss_shadow;
+        let mut alone = false;
+        if let Ok(linear) = self.fetch_address(self.rip) {
+            alone = self.stops.is_place(linear as usize);
+            if alone && self.stops.meets(linear, self.ticks) {
+                return Err(Exit::Breakpoint);
+            }
+        }
         if !flags.contains(Rflags::RF) && self.meets_breakpoint() {
             return self.raise(bus, Exception::DB);
         }
@@ -439,8 +451,9 @@ impl Vcpu {
         }
         let run = exec_of(self, &instruction);
         let limit = self.limit;
-        if from_device {
-            // A repeated instruction is fetched for each iteration, wherever slices end.
+        if from_device || alone {
+            // A repeated instruction is fetched, and stopped at, for each iteration, wherever
+            // slices end.
             self.limit = limit.min(self.ticks + 1);
         }
         let completed = self.execute(bus, &instruction, run, len);

@@ -219,6 +219,7 @@ impl Vcpu {
             }
             self.system.cr3 = cr3;
             self.flush_translations(false);
+            self.report_mode(bus);
         }
         self.rip = image.ip;
         self.r[..8].copy_from_slice(&image.registers);

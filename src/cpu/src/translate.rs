@@ -256,6 +256,9 @@ impl Vcpu {
         if let Some(first) = self.blocks.find(backing, self.mode) {
             return Some(first);
         }
+        if self.stops.is_place(backing) {
+            return None;
+        }
         if !self.blocks.has_room() {
             self.blocks.clear();
             self.restamp();
@@ -270,6 +273,9 @@ impl Vcpu {
         let mut at = 0;
         let mut closed = false;
         while ops.len() < BLOCK_MAX && at < bytes.len() {
+            if self.stops.is_place(backing + at) {
+                break;
+            }
             let (instruction, len) = match stream.decode() {
                 Ok(instruction) => (instruction, instruction.len()),
                 // `step` fetches from the next page, or raises #GP(0).

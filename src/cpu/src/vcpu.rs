@@ -7,10 +7,11 @@ use crate::flags::Lazy;
 use crate::float::{Mxcsr, X87};
 use crate::model::CpuModel;
 use crate::state::{Activity, CpuState, Seg, System};
+use crate::stops::Stops;
 use crate::table::Rows;
-use crate::tlb::{Bank, Tlb};
+use crate::tlb::{Bank, Tlb, Translations};
 use crate::vector::Xmm;
-use crate::{Exit, Pins};
+use crate::{Bus, Exit, Pins};
 use bitflags::bitflags;
 use cutaway_isa::{CodeSize, Cr0, Cr4, Efer, Rflags, Xcr0};
 use cutaway_memory::Backing;
@@ -84,6 +85,7 @@ pub struct Vcpu {
     pub(crate) exit: Option<Exit>,
     pub(crate) model: CpuModel,
     pub(crate) trace: TraceClasses,
+    pub(crate) stops: Stops,
     /// Exceptions that leave `run` instead of being delivered, a bit a vector.
     pub(crate) intercepted_exceptions: u32,
 }
@@ -179,6 +181,7 @@ impl Vcpu {
             exit: None,
             model,
             trace: TraceClasses::empty(),
+            stops: Stops::default(),
             intercepted_exceptions: 0,
         };
         vcpu.load(&reset);
@@ -231,7 +234,15 @@ impl Vcpu {
         self.ticks = state.ticks;
         self.skipped = state.skipped;
         self.exit = None;
+        self.stops.touch = None;
         self.flush();
+    }
+
+    /// Drops decoded code, but no translation. To be called after anybody but the vCPU wrote guest
+    /// memory, where the guest must not notice anything else.
+    pub fn drop_code(&mut self) {
+        self.blocks.clear();
+        self.restamp();
     }
 
     /// Drops all cached translations and decoded code. To be called after anybody but the vCPU
@@ -242,8 +253,29 @@ impl Vcpu {
         self.settle();
     }
 
-    /// Makes the first write to each page slow again, as [`cutaway_memory::GuestMemory::clear_dirty`]
-    /// needs it.
+    /// What the vCPU knows of page tables. A guest that changed one and has not said so sees the
+    /// old translation for as long as it is known, so this is state too.
+    #[must_use]
+    pub fn translations(&self) -> Translations {
+        self.tlb.save()
+    }
+
+    /// Replaces all state, translations too, on this bus. `None` if the translations are no
+    /// vCPU's, or do not fit the memory; the state is then loaded without any.
+    pub fn restore(
+        &mut self,
+        bus: &mut dyn Bus,
+        state: &CpuState,
+        translations: &Translations,
+    ) -> Option<()> {
+        self.ram = bus.memory().backing().clone();
+        self.pins = bus.pins();
+        self.load(state);
+        self.tlb.load(translations, bus.memory())
+    }
+
+    /// Makes the first write to each page slow again, as
+    /// [`cutaway_memory::GuestMemory::clear_dirty`] needs it.
     pub fn protect_memory(&mut self) {
         self.tlb.protect_all();
     }
