@@ -129,7 +129,7 @@ impl Guest {
     /// # Panics
     /// If the state cannot be encoded.
     #[must_use]
-    pub fn fingerprint(&self) -> (u64, String) {
+    pub fn fingerprint(&mut self) -> (u64, String) {
         let hash = self.machine.state_hash();
         let hash = hash.unwrap_or_else(|error| panic!("no hash: {error}"));
         (self.machine.stats().instructions, format!("{hash:#}"))

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         eprint!("{}", stats::text(&machine.stats(), running));
     }
     if args.hash {
-        eprint!("{}", stats::hash(&machine)?);
+        eprint!("{}", stats::hash(&mut machine)?);
     }
     Ok(ending.code)
 }

@@ -16,6 +16,8 @@ use cutaway_cpu::{Bus, Event, Pins};
 use cutaway_devices::{GuestTime, OPEN_BUS};
 use cutaway_isa::{Vector, Width};
 use cutaway_memory::GuestMemory;
+use cutaway_state::{Section, State, StateError};
+use std::ops::RangeInclusive;
 
 /// How long a port access keeps the ISA bus busy: an 8-bit cycle of six clocks at 8.33 MHz and the
 /// recovery time behind it. Chips and drivers rely on it: a 8254 takes a new count with its next
@@ -26,6 +28,21 @@ const PORT_CYCLE_NS: u64 = 1_000;
 pub trait EventSink {
     /// One event, in the order in which they happen.
     fn event(&mut self, event: &Event);
+}
+
+/// An access to a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortAccess {
+    /// The port.
+    pub port: u16,
+    /// How wide.
+    pub width: Width,
+    /// Whether the guest wrote.
+    pub write: bool,
+    /// The value.
+    pub value: u32,
+    /// Ticks before the instruction.
+    pub at: u64,
 }
 
 /// Everything around the CPU.
@@ -40,6 +57,8 @@ pub(crate) struct Board {
     port_cycle: u64,
     /// What a chip asked of the machine; the machine takes it.
     request: Option<Request>,
+    watched_ports: Vec<RangeInclusive<u16>>,
+    port_access: Option<PortAccess>,
     sinks: Sinks,
     events: Option<Box<dyn EventSink>>,
     counts: BoardCounts,
@@ -56,6 +75,8 @@ impl Board {
             deadline: u64::MAX,
             port_cycle: clock.ticks(PORT_CYCLE_NS),
             request: None,
+            watched_ports: Vec::new(),
+            port_access: None,
             sinks: Sinks::unconnected(),
             events: None,
             counts: BoardCounts::default(),
@@ -106,6 +127,46 @@ impl Board {
     /// What a chip asked for since the last call.
     pub(crate) fn take_request(&mut self) -> Option<Request> {
         self.request.take()
+    }
+
+    /// The state of everything but memory.
+    pub(crate) fn sections(&self) -> Result<Vec<Section>, StateError> {
+        let mut sections = vec![Section::encode("request", 1, &self.request)?];
+        sections.extend(self.chips.sections()?);
+        Ok(sections)
+    }
+
+    /// Replaces the state of everything but memory as of this tick.
+    pub(crate) fn load(&mut self, state: &State, ticks: u64) -> Result<(), StateError> {
+        self.request = state.section("request")?.decode(1)?;
+        self.port_access = None;
+        self.chips.load(state, self.now(ticks))?;
+        self.settle();
+        Ok(())
+    }
+
+    pub(crate) fn memory_mut(&mut self) -> &mut GuestMemory {
+        &mut self.memory
+    }
+
+    /// Notes accesses to these ports, for [`Self::take_port_access`]; the CPU then returns.
+    pub(crate) fn watch_ports(&mut self, ports: &[RangeInclusive<u16>]) {
+        self.watched_ports = ports.to_vec();
+        self.port_access = None;
+    }
+
+    /// The access to a watched port since the last call.
+    pub(crate) fn take_port_access(&mut self) -> Option<PortAccess> {
+        self.port_access.take()
+    }
+
+    #[inline]
+    fn note_port(&mut self, port: u16, width: Width, write: bool, value: u32, at: u64) {
+        let last = port.saturating_add(width.bytes() as u16 - 1);
+        let mut watched = self.watched_ports.iter();
+        if watched.any(|ports| *ports.start() <= last && port <= *ports.end()) {
+            self.port_access = Some(PortAccess { port, width, write, value, at });
+        }
     }
 
     /// Lets happen what is due at this tick.
@@ -166,6 +227,7 @@ impl Bus for Board {
             value |= u32::from(part).unbounded_shl(8 * u32::from(byte));
         }
         self.settle();
+        self.note_port(port, width, false, value, at);
         value
     }
 
@@ -179,6 +241,7 @@ impl Bus for Board {
             }
         }
         self.settle();
+        self.note_port(port, width, true, value, at);
     }
 
     fn mmio_read(&mut self, _address: u64, width: Width, _at: u64) -> u64 {
@@ -210,7 +273,8 @@ impl Bus for Board {
     }
 
     fn stop_at(&self) -> u64 {
-        if self.request.is_some() { 0 } else { self.deadline }
+        let stops = self.request.is_some() || self.port_access.is_some();
+        if stops { 0 } else { self.deadline }
     }
 
     fn port_wait(&self) -> u64 {

@@ -8,13 +8,15 @@
 
 use crate::com_port::ComPort;
 use crate::config::Config;
+use crate::fault::IrqWires;
 use crate::memory_map::{high_memory_bytes, low_memory_end};
 use crate::wiring::{irq, port};
 use cutaway_devices::{
     AcpiPm, CharSink, CoprocessorError, Ctx, DebugConsole, DebugExit, GuestTime, Kbc, PicPair, Pit,
     Port61, Port92, PortDevice, PostCode, PowerRequest, ResetControl, Rtc, Unconnected,
 };
-use cutaway_state::{Section, StateError};
+use cutaway_state::{Section, State, StateError};
+use serde::{Deserialize, Serialize};
 
 /// A chip, as the address decoder selects it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +35,11 @@ pub(crate) enum Chip {
     FirmwareConsole,
     DebugExit,
     ResetControl,
+    IrqWires,
 }
 
 /// The chips that can have events, at their places in [`Chips::events`].
-const TIMED: [Chip; 8] = [
+const TIMED: [Chip; 9] = [
     Chip::Com(0),
     Chip::Com(1),
     Chip::Com(2),
@@ -45,6 +48,7 @@ const TIMED: [Chip; 8] = [
     Chip::Rtc,
     Chip::Kbc,
     Chip::Pm,
+    Chip::IrqWires,
 ];
 
 /// The chip behind a port, and the offset of its register.
@@ -102,7 +106,7 @@ impl Sinks {
 }
 
 /// What a chip wants of the whole machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Request {
     /// INIT: the CPU alone starts anew, as the keyboard controller and port 92h do it.
     ResetCpu,
@@ -129,6 +133,7 @@ pub(crate) struct Chips {
     debug_exit: DebugExit,
     reset_control: ResetControl,
     pm: AcpiPm,
+    irq_wires: IrqWires,
     /// The next event of each of [`TIMED`].
     events: [Option<GuestTime>; TIMED.len()],
 }
@@ -154,6 +159,7 @@ impl Chips {
             debug_exit: DebugExit::new(),
             reset_control: ResetControl::new(),
             pm: AcpiPm::new(),
+            irq_wires: IrqWires::default(),
             events: [None; TIMED.len()],
         };
         chips.wire_all(GuestTime::ZERO);
@@ -305,7 +311,20 @@ impl Chips {
             Chip::FirmwareConsole => &mut self.firmware_console,
             Chip::DebugExit => &mut self.debug_exit,
             Chip::ResetControl => &mut self.reset_control,
+            Chip::IrqWires => &mut self.irq_wires,
         }
+    }
+
+    /// Drives an interrupt request line.
+    fn set_line(&mut self, line: u8, level: bool, now: GuestTime) {
+        let level = self.irq_wires.drive(line, level, now);
+        self.pic.set_irq(line, level);
+    }
+
+    /// Puts a fault into the interrupt wires.
+    pub(crate) fn spoil(&mut self, now: GuestTime, fault: impl FnOnce(&mut IrqWires)) {
+        fault(&mut self.irq_wires);
+        self.wire(Chip::IrqWires, now);
     }
 
     /// Copies a chip's outputs to where they lead, and works out its next event.
@@ -314,21 +333,35 @@ impl Chips {
             Chip::Com(number) => {
                 // Two ports share a line; on a PC's ISA bus the higher level wins.
                 let level = self.com[number].irq() || self.com[number ^ 2].irq();
-                self.pic.set_irq(irq::COM[number], level);
+                self.set_line(irq::COM[number], level, now);
             }
-            Chip::Pit => self.pic.set_irq(irq::PIT, self.pit.out(0, now)),
-            Chip::Rtc => self.pic.set_irq(irq::RTC, self.rtc.irq(now)),
+            Chip::Pit => {
+                let level = self.pit.out(0, now);
+                self.set_line(irq::PIT, level, now);
+            }
+            Chip::Rtc => {
+                let level = self.rtc.irq(now);
+                self.set_line(irq::RTC, level, now);
+            }
             Chip::Kbc => {
-                self.pic.set_irq(irq::KEYBOARD, self.kbc.irq1());
-                self.pic.set_irq(irq::MOUSE, self.kbc.irq12());
+                self.set_line(irq::KEYBOARD, self.kbc.irq1(), now);
+                self.set_line(irq::MOUSE, self.kbc.irq12(), now);
             }
-            Chip::Pm => self.pic.set_irq(irq::SCI, self.pm.sci(now)),
+            Chip::Pm => {
+                let level = self.pm.sci(now);
+                self.set_line(irq::SCI, level, now);
+            }
             Chip::CoprocessorError => {
-                self.pic.set_irq(irq::COPROCESSOR, self.coprocessor_error.irq());
+                self.set_line(irq::COPROCESSOR, self.coprocessor_error.irq(), now);
             }
             Chip::SystemControlB => {
                 self.pit.set_gate(2, self.system_control_b.gate_2(), now);
                 self.wire(Chip::Pit, now);
+            }
+            Chip::IrqWires => {
+                for line in 0..16 {
+                    self.pic.set_irq(line, self.irq_wires.level(line, now));
+                }
             }
             _ => {}
         }
@@ -359,6 +392,29 @@ impl Chips {
         })
     }
 
+    /// Replaces the state of every chip as of `now`.
+    pub(crate) fn load(&mut self, state: &State, now: GuestTime) -> Result<(), StateError> {
+        self.pic = state.section("pic")?.decode(1)?;
+        self.pit = state.section("pit")?.decode(1)?;
+        self.rtc = state.section("rtc")?.decode(1)?;
+        self.com = state.section("com")?.decode(1)?;
+        self.kbc = state.section("kbc")?.decode(1)?;
+        self.system_control_a = state.section("port92")?.decode(1)?;
+        self.system_control_b = state.section("port61")?.decode(1)?;
+        self.post_code = state.section("post")?.decode(1)?;
+        self.coprocessor_error = state.section("coprocessor-error")?.decode(1)?;
+        self.debug_console = state.section("debug-console")?.decode(1)?;
+        self.firmware_console = state.section("firmware-console")?.decode(1)?;
+        self.debug_exit = state.section("debug-exit")?.decode(1)?;
+        self.reset_control = state.section("reset-control")?.decode(1)?;
+        self.pm = state.section("acpi-pm")?.decode(1)?;
+        self.irq_wires = state.section("irq-wires")?.decode(1)?;
+        for (place, chip) in TIMED.into_iter().enumerate() {
+            self.events[place] = self.device(chip).next_event(now);
+        }
+        Ok(())
+    }
+
     /// The state of every chip. What follows from it is left out: the events.
     pub(crate) fn sections(&self) -> Result<Vec<Section>, StateError> {
         Ok(vec![
@@ -376,6 +432,7 @@ impl Chips {
             Section::encode("debug-exit", 1, &self.debug_exit)?,
             Section::encode("reset-control", 1, &self.reset_control)?,
             Section::encode("acpi-pm", 1, &self.pm)?,
+            Section::encode("irq-wires", 1, &self.irq_wires)?,
         ])
     }
 }

@@ -4,6 +4,7 @@ use crate::boot::BootError;
 use crate::memory_map::{MAX_MEMORY, MIB, MIN_MEMORY};
 use cutaway_cpu::CpuModel;
 use cutaway_memory::PAGE_SIZE;
+use serde::{Deserialize, Serialize};
 
 /// The configuration of a machine. Two machines of one configuration that start the same and get
 /// the same inputs at the same ticks are equal for ever.
@@ -29,7 +30,7 @@ pub struct Config {
 }
 
 /// What a reset by the guest does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnReset {
     /// The machine starts anew from its ROM. Without a ROM it stops.
     Restart,

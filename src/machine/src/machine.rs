@@ -7,17 +7,19 @@
 //!
 //! Not modelled: more than one CPU; S1 to S4 sleep.
 
-use crate::board::{Board, EventSink};
+use crate::board::{Board, EventSink, PortAccess};
 use crate::boot::{self, Boot};
 use crate::chips::Request;
 use crate::config::{Config, MachineError, OnReset};
+use crate::fault::Fault;
 use crate::post;
 use crate::stats::{ExitCounts, Stats};
-use cutaway_cpu::{Bus, Exit, TraceClasses, Unimplemented, Vcpu};
+use cutaway_cpu::{Bus, Exit, Touch, TraceClasses, Unimplemented, Vcpu};
 use cutaway_devices::CharSink;
 use cutaway_isa::Vector;
 use cutaway_memory::{GuestMemory, PAGE_SIZE};
-use cutaway_state::{Section, StateError, StateHash, StateHasher};
+use cutaway_state::PageHashes;
+use serde::{Deserialize, Serialize};
 
 /// Why [`Machine::run_until`] returned.
 #[derive(Debug)]
@@ -37,6 +39,12 @@ pub enum Stop {
     DebugExit(u8),
     /// Triple fault.
     Shutdown,
+    /// The next instruction is at a breakpoint.
+    Breakpoint,
+    /// The last instruction touched a watchpoint.
+    Watchpoint(Touch),
+    /// The last instruction accessed a watched port.
+    Port(PortAccess),
     /// An exception that was chosen to be intercepted, before its delivery.
     Exception(Vector),
     /// The guest used what is not implemented.
@@ -44,7 +52,7 @@ pub enum Stop {
 }
 
 /// Something that enters the machine from outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Input {
     /// Characters on the line into a serial port, 0 for COM1.
@@ -58,6 +66,8 @@ pub enum Input {
     Key(Vec<u8>),
     /// The power button.
     PowerButton,
+    /// Something goes wrong.
+    Fault(Fault),
 }
 
 /// Takes down all inputs, so that they can be given again.
@@ -71,7 +81,8 @@ pub struct Machine {
     config: Config,
     vcpu: Vcpu,
     board: Board,
-    has_rom: bool,
+    rom_bytes: Option<u64>,
+    page_hashes: PageHashes,
     input_log: Option<Box<dyn InputLog>>,
     exits: ExitCounts,
 }
@@ -92,11 +103,25 @@ impl Machine {
         entry.apply(&mut cpu, &mut memory);
         vcpu.load(&cpu);
         let mut board = Board::new(&config, memory);
-        let has_rom = matches!(boot, Boot::Rom(_));
-        if !has_rom {
+        let rom_bytes = match boot {
+            Boot::Rom(image) => Some(image.len() as u64),
+            Boot::Kernel { .. } => None,
+        };
+        if rom_bytes.is_none() {
             board.initialize_chips(&post::WRITES);
         }
-        Ok(Self { config, vcpu, board, has_rom, input_log: None, exits: ExitCounts::default() })
+        Ok(Self::of_parts(config, vcpu, board, rom_bytes))
+    }
+
+    pub(crate) fn of_parts(
+        config: Config,
+        vcpu: Vcpu,
+        board: Board,
+        rom_bytes: Option<u64>,
+    ) -> Self {
+        let page_hashes = PageHashes::default();
+        let exits = ExitCounts::default();
+        Self { config, vcpu, board, rom_bytes, page_hashes, input_log: None, exits }
     }
 
     /// Runs until the tick count is `limit`, or something else ends the run earlier. If the last
@@ -107,6 +132,9 @@ impl Machine {
             if let Some(stop) = self.board.take_request().and_then(|r| self.serve(r)) {
                 self.flush_output();
                 return stop;
+            }
+            if let Some(access) = self.board.take_port_access() {
+                return Stop::Port(access);
             }
             if self.ticks() >= limit {
                 return Stop::Limit;
@@ -121,6 +149,9 @@ impl Machine {
                         return stop;
                     }
                 }
+                Exit::Breakpoint => return Stop::Breakpoint,
+                Exit::Watchpoint(touch) => return Stop::Watchpoint(touch),
+                Exit::Exception(exception) => return Stop::Exception(exception.vector),
                 exit => {
                     self.exits.other += 1;
                     self.flush_output();
@@ -145,7 +176,7 @@ impl Machine {
 
     /// Does what a chip asked for; what it cannot do ends the run.
     fn serve(&mut self, request: Request) -> Option<Stop> {
-        let restarts = self.has_rom && self.config.on_reset == OnReset::Restart;
+        let restarts = self.rom_bytes.is_some() && self.config.on_reset == OnReset::Restart;
         match request {
             Request::PowerOff => return Some(Stop::PowerOff),
             Request::Exit(code) => return Some(Stop::DebugExit(code)),
@@ -196,10 +227,14 @@ impl Machine {
         if let Some(log) = &mut self.input_log {
             log.record(at, input);
         }
+        if let Input::Fault(fault) = input {
+            return self.suffer(fault);
+        }
         self.board.touch(at, |chips, now, _| match input {
             Input::Serial { port, bytes } => chips.send_to_com(*port, bytes, now),
             Input::Key(scan_codes) => chips.send_key(scan_codes, now),
             Input::PowerButton => chips.press_power_button(now),
+            Input::Fault(_) => {}
         });
     }
 
@@ -287,6 +322,22 @@ impl Machine {
         self.board.memory_ref()
     }
 
+    pub(crate) fn parts(&mut self) -> (&mut Vcpu, &mut Board) {
+        (&mut self.vcpu, &mut self.board)
+    }
+
+    pub(crate) fn board(&self) -> &Board {
+        &self.board
+    }
+
+    pub(crate) fn rom_bytes(&self) -> Option<u64> {
+        self.rom_bytes
+    }
+
+    pub(crate) fn page_hashes(&mut self) -> &mut PageHashes {
+        &mut self.page_hashes
+    }
+
     /// CPU and bus, for those who look through the CPU's eyes (translate an address, step).
     pub fn vcpu_and_bus(&mut self) -> (&mut Vcpu, &mut dyn Bus) {
         (&mut self.vcpu, &mut self.board)
@@ -296,33 +347,6 @@ impl Machine {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// The state of CPU and chips; guest memory is not in it.
-    pub fn sections(&self) -> Result<Vec<Section>, StateError> {
-        let c = &self.config;
-        let configuration = (c.memory_bytes, c.cpu.name(), c.ips, c.debug_exit, self.has_rom);
-        let mut sections = vec![
-            Section::encode("machine", 1, &configuration)?,
-            Section::encode("cpu0", 1, &self.vcpu.save())?,
-        ];
-        sections.extend(self.board.chips().sections()?);
-        Ok(sections)
-    }
-
-    /// The hash of everything a guest can see. Equal machines have equal hashes, on every host.
-    pub fn state_hash(&self) -> Result<StateHash, StateError> {
-        let mut hasher = StateHasher::new();
-        for section in self.sections()? {
-            hasher.section(&section);
-        }
-        let memory = self.memory();
-        let mut page = vec![0; PAGE_SIZE as usize];
-        for offset in memory.touched_pages() {
-            memory.backing().read(offset, &mut page);
-            hasher.page(offset as u64, &page);
-        }
-        Ok(hasher.finish())
     }
 }
 
@@ -339,8 +363,7 @@ fn stop_of(exit: Exit) -> Stop {
     match exit {
         Exit::Shutdown => Stop::Shutdown,
         Exit::Unimplemented(what) => Stop::Unimplemented(what),
-        Exit::Exception(exception) => Stop::Exception(exception.vector),
-        Exit::Budget | Exit::Halt => unreachable!("the event loop goes on after these"),
+        _ => unreachable!("the event loop has its own way with the others"),
     }
 }
 

@@ -15,7 +15,7 @@
 //! Interfaces" (E820).
 //! Not modelled: the PAM registers, by which a chipset shadows the ROM in RAM.
 
-use cutaway_memory::{GuestMemory, MemoryError, PAGE_SIZE};
+use cutaway_memory::{Backing, GuestMemory, MemoryError, PAGE_SIZE};
 
 /// 1 KiB.
 pub(crate) const KIB: u64 = 1024;
@@ -81,32 +81,52 @@ fn ram(memory_bytes: u64) -> impl Iterator<Item = (u64, u64)> {
         .filter(|&(_, len)| len > 0)
 }
 
-/// Guest memory with a ROM whose last byte is the last below 4 GiB, and shown below 1 MiB as
-/// far as the window goes. The image is whole pages.
+/// Guest memory with a ROM, which ends at 4 GiB and whose end shows below 1 MiB.
 pub(crate) fn with_rom(memory_bytes: u64, image: &[u8]) -> Result<GuestMemory, MemoryError> {
     let len = image.len() as u64;
-    let mut memory = with_ram(memory_bytes, len)?;
+    let mut memory = GuestMemory::new(capacity(memory_bytes, Some(len)))?;
+    add_ram(&mut memory, memory_bytes)?;
     memory.add_rom(FOUR_GIB - len, image)?;
-    let window = len.min(ROM_WINDOW_BYTES);
-    memory.add_alias(MIB - window, FOUR_GIB - window, window)?;
+    add_rom_window(&mut memory, len)?;
     Ok(memory)
 }
 
 /// Guest memory without a ROM: there is RAM in its place below 1 MiB, for the ACPI tables.
 pub(crate) fn without_rom(memory_bytes: u64) -> Result<GuestMemory, MemoryError> {
-    let mut memory = with_ram(memory_bytes, ROM_WINDOW_BYTES)?;
-    memory.add_ram(MIB - ROM_WINDOW_BYTES, ROM_WINDOW_BYTES)?;
+    of_backing(memory_bytes, None, Backing::new(capacity(memory_bytes, None) as usize)?)
+}
+
+/// Guest memory over a backing that holds all bytes already; it has [`capacity`] bytes.
+pub(crate) fn of_backing(
+    memory_bytes: u64,
+    rom_bytes: Option<u64>,
+    backing: Backing,
+) -> Result<GuestMemory, MemoryError> {
+    let mut memory = GuestMemory::over(backing);
+    add_ram(&mut memory, memory_bytes)?;
+    match rom_bytes {
+        Some(len) => {
+            memory.add_rom_of_backing(FOUR_GIB - len, len)?;
+            add_rom_window(&mut memory, len)?;
+        }
+        None => memory.add_ram(MIB - ROM_WINDOW_BYTES, ROM_WINDOW_BYTES)?,
+    }
     Ok(memory)
 }
 
-fn with_ram(memory_bytes: u64, further: u64) -> Result<GuestMemory, MemoryError> {
+/// Bytes of the backing: all RAM, and the ROM or what lies in its place.
+pub(crate) fn capacity(memory_bytes: u64, rom_bytes: Option<u64>) -> u64 {
+    ram(memory_bytes).map(|(_, len)| len).sum::<u64>() + rom_bytes.unwrap_or(ROM_WINDOW_BYTES)
+}
+
+fn add_ram(memory: &mut GuestMemory, memory_bytes: u64) -> Result<(), MemoryError> {
     debug_assert!(memory_bytes.is_multiple_of(PAGE_SIZE), "the configuration was checked");
-    let capacity = ram(memory_bytes).map(|(_, len)| len).sum::<u64>() + further;
-    let mut memory = GuestMemory::new(capacity)?;
-    for (start, len) in ram(memory_bytes) {
-        memory.add_ram(start, len)?;
-    }
-    Ok(memory)
+    ram(memory_bytes).try_for_each(|(start, len)| memory.add_ram(start, len))
+}
+
+fn add_rom_window(memory: &mut GuestMemory, rom_bytes: u64) -> Result<(), MemoryError> {
+    let window = rom_bytes.min(ROM_WINDOW_BYTES);
+    memory.add_alias(MIB - window, FOUR_GIB - window, window)
 }
 
 /// The E820 map for a kernel that is booted directly.

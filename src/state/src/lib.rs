@@ -8,8 +8,10 @@
 
 mod container;
 mod hash;
+mod pages;
 mod section;
 
 pub use container::State;
 pub use hash::{StateHash, StateHasher};
+pub use pages::PageHashes;
 pub use section::{Section, StateError};

@@ -21,7 +21,7 @@ use cutaway_memory::{GuestMemory, PAGE_SIZE};
 pub(crate) use entry::Entry;
 
 /// The largest ROM: it must stay clear of the addresses of the interrupt controllers to come.
-const MAX_ROM_BYTES: u64 = 16 * memory_map::MIB;
+pub(crate) const MAX_ROM_BYTES: u64 = 16 * memory_map::MIB;
 
 /// What a machine starts.
 #[derive(Clone, Copy, Debug)]

@@ -206,7 +206,7 @@ fn equal_histories_have_equal_hashes() {
 #[test]
 fn memory_that_was_touched_and_is_zero_counts_as_untouched() {
     let mut touched = machine(&[0xeb, 0xfe]);
-    let untouched = machine(&[0xeb, 0xfe]);
+    let mut untouched = machine(&[0xeb, 0xfe]);
     touched.board.memory().write(0x5_0000, &[0]);
 
     assert_eq!(touched.state_hash().unwrap(), untouched.state_hash().unwrap());
