@@ -1,0 +1,314 @@
+//! A machine that can be put at any instant of its run, backwards as well as forwards.
+//!
+//! It keeps checkpoints as it goes, and gets to an instant by going to the one before and running
+//! again from there, with the inputs of the journal at their ticks. What is behind the last known
+//! instant depends on where the run comes from: a recording has an end; a live run goes on, and
+//! what enters is added to its journal.
+//!
+//! Positions are counts of instructions retired: the instant right behind the last of so many.
+
+use crate::checkpoints::Checkpoints;
+use crate::{End, Entry, Journal, Recording, ReplayError};
+use cutaway_machine::{Input, Machine, Stop, Stops};
+use cutaway_memory::Backing;
+use cutaway_state::StateHash;
+
+/// Bytes that checkpoints may take.
+pub const DEFAULT_BUDGET: usize = 1 << 30;
+/// Instructions between two checkpoints, as long as the budget allows.
+const SPACING: u64 = 24_000_000;
+/// Who goes back to an instant is likely to look around there: a checkpoint so far before it...
+const NEAR: u64 = 500_000;
+/// ...if there is none within this distance.
+const NOT_NEAR: u64 = 3_000_000;
+
+/// Where a run of a [`TimeMachine`] got to.
+#[derive(Debug)]
+pub enum Reached {
+    /// The instant asked for.
+    Goal,
+    /// A stop on the way.
+    Stop(Stop),
+    /// The first instant there is.
+    Start,
+    /// The end of the recording.
+    End,
+}
+
+/// What to run to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Goal {
+    /// So many instructions retired.
+    Count(u64),
+    /// A tick.
+    Tick(u64),
+}
+
+/// A run that can be gone about in.
+pub struct TimeMachine {
+    machine: Machine,
+    journal: Journal,
+    /// Entries of the journal that have happened.
+    next: usize,
+    /// Whether the run goes on behind the journal.
+    live: bool,
+    /// Whether hashes on the way are checked.
+    verify: bool,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) stops: Stops,
+}
+
+impl TimeMachine {
+    /// The start of a recording.
+    pub fn open(recording: Recording, budget: usize) -> Result<Self, ReplayError> {
+        let machine = recording.start.machine()?;
+        let base = recording.start.memory()?;
+        Self::new(machine, recording.journal, Some(base), false, budget)
+    }
+
+    /// A machine that runs on from here.
+    pub fn live(machine: Machine, budget: usize) -> Result<Self, ReplayError> {
+        Self::new(machine, Journal::default(), None, true, budget)
+    }
+
+    fn new(
+        mut machine: Machine,
+        journal: Journal,
+        base: Option<Backing>,
+        live: bool,
+        budget: usize,
+    ) -> Result<Self, ReplayError> {
+        let checkpoints = Checkpoints::new(&mut machine, base, budget)?;
+        let stops = Stops::default();
+        Ok(Self { machine, journal, next: 0, live, verify: false, checkpoints, stops })
+    }
+
+    /// The machine at this instant.
+    #[must_use]
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// The machine, to look through its eyes or to attach something. What changes it is lost
+    /// with the next step back.
+    pub fn machine_mut(&mut self) -> &mut Machine {
+        &mut self.machine
+    }
+
+    /// What is known to have happened, and will happen.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Instructions retired.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.machine.stats().instructions
+    }
+
+    /// The state's hash at this instant.
+    pub fn state_hash(&mut self) -> Result<StateHash, ReplayError> {
+        Ok(self.machine.state_hash()?)
+    }
+
+    /// Bytes and number of the checkpoints.
+    #[must_use]
+    pub fn checkpoint_use(&self) -> (usize, usize) {
+        (self.checkpoints.bytes(), self.checkpoints.len())
+    }
+
+    /// Checks every recorded hash that is passed from now on.
+    pub fn set_verify(&mut self, verify: bool) {
+        self.verify = verify;
+    }
+
+    /// Stops at these from now on.
+    pub fn set_stops(&mut self, stops: &Stops) {
+        self.stops = stops.clone();
+        self.machine.set_stops(stops);
+    }
+
+    /// Something enters the live run, here. What was known to come after is forgotten.
+    pub fn input(&mut self, input: &Input) {
+        self.go_live();
+        let at = self.machine.ticks();
+        self.machine.input(input);
+        self.journal.entries.push(Entry::Input { at, input: input.clone() });
+        self.next = self.journal.entries.len();
+    }
+
+    /// Goes on from here as a live run: what the journal says of later instants is forgotten.
+    pub fn go_live(&mut self) {
+        self.journal.entries.truncate(self.next);
+        self.checkpoints.forget_after(self.machine.ticks());
+        self.live = true;
+    }
+
+    /// Runs on to the next stop, or to the end; a live run at most for so many ticks.
+    pub fn resume(&mut self, most_ticks: u64) -> Result<Reached, ReplayError> {
+        self.machine.pass_stops();
+        let limit = self.machine.ticks().saturating_add(most_ticks);
+        self.run(Goal::Tick(limit))
+    }
+
+    /// Runs on to a tick, whatever it takes, stopping at stops.
+    pub fn run_until(&mut self, tick: u64) -> Result<Reached, ReplayError> {
+        self.run(Goal::Tick(tick))
+    }
+
+    /// One instruction on. A halted machine runs until it has executed one.
+    pub fn step(&mut self) -> Result<Reached, ReplayError> {
+        self.machine.pass_stops();
+        self.run(Goal::Count(self.count() + 1))
+    }
+
+    /// One instruction back.
+    pub fn step_back(&mut self) -> Result<Reached, ReplayError> {
+        match self.count().checked_sub(1) {
+            Some(count) => self.goto(count),
+            None => Ok(Reached::Start),
+        }
+    }
+
+    /// Goes to the instant at which so many instructions have retired, past all stops.
+    pub fn goto(&mut self, count: u64) -> Result<Reached, ReplayError> {
+        self.without_stops(|this| this.go(count))
+    }
+
+    pub(crate) fn go(&mut self, count: u64) -> Result<Reached, ReplayError> {
+        let here = self.count();
+        let (from, ticks) = self.checkpoints.before_count(count);
+        if count < here || from > here {
+            self.restore_tick(ticks)?;
+        }
+        let near = count.saturating_sub(NEAR);
+        if near > self.count() + NOT_NEAR {
+            if let end @ (Reached::End | Reached::Stop(_)) = self.run(Goal::Count(near))? {
+                return Ok(end);
+            }
+            self.checkpoints.add(&mut self.machine, self.next)?;
+        }
+        if self.count() > count {
+            return Ok(Reached::Start);
+        }
+        self.run(Goal::Count(count))
+    }
+
+    /// Goes to the last checkpoint up to a tick.
+    pub(crate) fn restore_tick(&mut self, ticks: u64) -> Result<(), ReplayError> {
+        let restored = self.checkpoints.restore(&mut self.machine, ticks)?;
+        self.next = restored.entries;
+        Ok(())
+    }
+
+    /// Does something with all stops off.
+    pub(crate) fn without_stops<R>(
+        &mut self,
+        what: impl FnOnce(&mut Self) -> Result<R, ReplayError>,
+    ) -> Result<R, ReplayError> {
+        if self.stops == Stops::default() {
+            return what(self);
+        }
+        let stops = self.stops.clone();
+        self.set_stops(&Stops::default());
+        let result = what(self);
+        self.set_stops(&stops);
+        result
+    }
+
+    /// Runs forwards, with what the journal says at its ticks.
+    pub(crate) fn run(&mut self, goal: Goal) -> Result<Reached, ReplayError> {
+        loop {
+            let (ticks, count) = (self.machine.ticks(), self.count());
+            let is_there = match goal {
+                Goal::Count(goal) => count >= goal,
+                Goal::Tick(goal) => ticks >= goal,
+            };
+            if is_there {
+                return Ok(Reached::Goal);
+            }
+            if self.happen(ticks)? {
+                return Ok(Reached::End);
+            }
+            if count >= self.checkpoints.last_count() + SPACING {
+                self.checkpoints.add(&mut self.machine, self.next)?;
+            }
+            let mut limit = match goal {
+                Goal::Count(goal) => ticks.saturating_add(goal - count),
+                Goal::Tick(goal) => goal,
+            };
+            let due = self.checkpoints.last_count() + SPACING;
+            if due > count {
+                limit = limit.min(ticks.saturating_add(due - count));
+            }
+            match self.journal.entries.get(self.next) {
+                Some(entry) => limit = limit.min(entry.at()),
+                None if self.live => {}
+                None => return Ok(Reached::End),
+            }
+            match self.machine.run_until(limit) {
+                Stop::Limit => {}
+                stop @ (Stop::Breakpoint
+                | Stop::Watchpoint(_)
+                | Stop::Port(_)
+                | Stop::Exception(_)) => return Ok(Reached::Stop(stop)),
+                stop => return self.at_last_stop(stop),
+            }
+        }
+    }
+
+    /// The machine stopped by itself: that must be the end.
+    fn at_last_stop(&mut self, stop: Stop) -> Result<Reached, ReplayError> {
+        let at = self.machine.ticks();
+        if self.happen(at)? {
+            return Ok(Reached::End);
+        }
+        match self.journal.entries.get(self.next) {
+            Some(entry) => Err(ReplayError::StoppedEarly { at, expected: entry.at() }),
+            None => Ok(Reached::Stop(stop)),
+        }
+    }
+
+    /// Lets happen what the journal says of this tick. Returns whether the run ends here.
+    fn happen(&mut self, ticks: u64) -> Result<bool, ReplayError> {
+        while let Some(entry) = self.journal.entries.get(self.next) {
+            if entry.at() > ticks {
+                return Ok(false);
+            }
+            if entry.at() < ticks {
+                let (at, expected) = (ticks, entry.at());
+                return Err(ReplayError::Misplaced { at, expected });
+            }
+            match entry {
+                Entry::Input { input, .. } => self.machine.input(input),
+                Entry::Hash { hash, .. } if self.verify => {
+                    let expected = StateHash(*hash);
+                    let found = self.machine.state_hash()?;
+                    if found != expected {
+                        return Err(ReplayError::Diverged { at: ticks, expected, found });
+                    }
+                }
+                Entry::Hash { .. } => {}
+                Entry::End { .. } => return Ok(true),
+            }
+            self.next += 1;
+        }
+        Ok(!self.live && self.journal.entries.len() == self.next)
+    }
+
+    /// Why the recording ends, if this is its end.
+    #[must_use]
+    pub fn end(&self) -> Option<&End> {
+        self.journal.end()
+    }
+}
+
+impl std::fmt::Debug for TimeMachine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TimeMachine(at instruction {})", self.count())
+    }
+}
+
+#[cfg(test)]
+mod tests;
