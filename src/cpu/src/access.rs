@@ -144,8 +144,9 @@ impl Vcpu {
             return Ok(self.load_scalar(offset, w));
         }
         if let Some(offset) = self.tlb.parked(bank, linear, size, false) {
-            self.note_touch(Some(linear), offset, size, false);
-            return Ok(self.load_scalar(offset, w));
+            let value = self.load_scalar(offset, w);
+            self.note_touch(bus, Some(linear), offset, (size, value), false);
+            return Ok(value);
         }
         if linear & 0xfff > 0x1000 - size {
             return self.read_across(bus, linear, size, user);
@@ -155,8 +156,9 @@ impl Vcpu {
         Ok(match bus.memory().page(physical) {
             PageKind::Ram(page) | PageKind::Rom(page) => {
                 let offset = page + (physical & 0xfff) as usize;
-                self.note_touch(Some(linear), offset, size, false);
-                self.load_scalar(offset, w)
+                let value = self.load_scalar(offset, w);
+                self.note_touch(bus, Some(linear), offset, (size, value), false);
+                value
             }
             PageKind::Device => {
                 let value = bus.mmio_read(physical, w, self.ticks);
@@ -208,7 +210,7 @@ impl Vcpu {
         }
         if let Some(offset) = self.tlb.parked(bank, linear, size, true) {
             bus.memory().mark_dirty(offset);
-            self.note_touch(Some(linear), offset, size, true);
+            self.note_touch(bus, Some(linear), offset, (size, value & w.mask()), true);
             self.store_scalar(offset, w, value);
             self.written(offset, size);
             return Ok(());
@@ -227,7 +229,7 @@ impl Vcpu {
             PageKind::Ram(page) => {
                 let offset = page + (physical & 0xfff) as usize;
                 bus.memory().mark_dirty(page);
-                self.note_touch(Some(linear), offset, size, true);
+                self.note_touch(bus, Some(linear), offset, (size, value & w.mask()), true);
                 self.store_scalar(offset, w, value);
                 self.written(offset, size);
             }
@@ -301,7 +303,7 @@ impl Vcpu {
     pub(crate) fn written_physical(&mut self, bus: &mut dyn Bus, physical: u64, size: u64) {
         if let PageKind::Ram(page) = bus.memory().page(physical) {
             let offset = page + (physical & 0xfff) as usize;
-            self.note_touch(None, offset, size, true);
+            self.note_touch(bus, None, offset, (size, 0), true);
             self.written(offset, size);
         }
     }

@@ -123,6 +123,19 @@ pub enum Event {
         /// EFER.
         efer: u64,
     },
+    /// Data in RAM or ROM was read or is about to be written.
+    Access {
+        /// Ticks before it.
+        at: u64,
+        /// Whether a write.
+        write: bool,
+        /// The linear address.
+        linear: u64,
+        /// Bytes, 1 to 8: wider accesses and those across pages come in parts.
+        size: u64,
+        /// The value.
+        value: u64,
+    },
     /// An instruction is about to run.
     Instruction {
         /// Ticks before it.

@@ -7,7 +7,7 @@
 //! same place of any other page, so that no address has to be translated beforehand. A watchpoint
 //! takes the translations of its pages out of the fast path (see `tlb.rs`).
 
-use crate::Vcpu;
+use crate::{Bus, Event, TraceClasses, Vcpu};
 use cutaway_memory::{GuestMemory, PAGE_SIZE, PageKind};
 use std::ops::Range;
 
@@ -140,9 +140,15 @@ impl Vcpu {
                 add(range, 0..0);
             }
         }
-        self.stops.watched.clone_from(&watched);
+        self.stops.watched = watched;
         self.stops.touch = None;
-        self.tlb.watch(watched);
+        self.watch_pages();
+    }
+
+    /// Takes the pages out of the fast path whose accesses somebody wants to see.
+    pub(crate) fn watch_pages(&mut self) {
+        let all = self.traces(TraceClasses::MEM);
+        self.tlb.watch(self.stops.watched.clone(), all);
     }
 
     /// Goes on from here: breakpoints and intercepted exceptions do not stop at this tick.
@@ -150,16 +156,22 @@ impl Vcpu {
         self.stops.passed = Some(self.ticks);
     }
 
-    /// Notes a data access that may touch a watch. `linear` is missing for the CPU's own accesses
-    /// to page tables.
+    /// Notes a data access outside the fast path: reports it, if asked to, and looks whether it
+    /// touches a watch. `linear` is missing for the CPU's own accesses to page tables.
     #[inline]
     pub(crate) fn note_touch(
         &mut self,
+        bus: &mut dyn Bus,
         linear: Option<u64>,
         backing: usize,
-        size: u64,
+        (size, value): (u64, u64),
         write: bool,
     ) {
+        if self.traces(TraceClasses::MEM)
+            && let Some(linear) = linear
+        {
+            bus.trace(&Event::Access { at: self.ticks, write, linear, size, value });
+        }
         if self.stops.watched.is_empty() || self.stops.touch.is_some() {
             return;
         }

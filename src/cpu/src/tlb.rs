@@ -15,6 +15,7 @@ use crate::code_pages::CodePages;
 use crate::stops::Watched;
 use cutaway_memory::GuestMemory;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Entries of a bank.
 const SIZE: usize = 1024;
@@ -89,7 +90,9 @@ pub(crate) struct Tlb {
     large: LargePages,
     watched: Vec<Watched>,
     /// Entries of watched pages by index, which stand in `entries` as empty ones.
-    parked: Vec<(usize, Entry)>,
+    parked: BTreeMap<usize, Entry>,
+    /// All pages count as watched.
+    watch_all: bool,
 }
 
 /// What a vCPU knows of page tables, as data.
@@ -130,7 +133,8 @@ impl Tlb {
             code: CodePages::new(),
             large: LargePages::default(),
             watched: Vec::new(),
-            parked: Vec::new(),
+            parked: BTreeMap::new(),
+            watch_all: false,
         }
     }
 
@@ -179,34 +183,31 @@ impl Tlb {
 
     /// Puts an entry where it belongs: watched pages aside.
     fn put(&mut self, index: usize, entry: Entry) {
-        self.unpark(index);
         let offset = entry.read.wrapping_add(entry.addend) as usize;
-        if self.watched.iter().any(|watch| watch.is_on(entry.read, offset)) {
-            self.parked.push((index, entry));
+        let mut watched = self.watched.iter();
+        if self.watch_all || watched.any(|watch| watch.is_on(entry.read, offset)) {
+            self.parked.insert(index, entry);
             self.entries[index] = empty(index);
         } else {
+            self.parked.remove(&index);
             self.entries[index] = entry;
         }
-    }
-
-    fn unpark(&mut self, index: usize) -> Option<Entry> {
-        let at = self.parked.iter().position(|(parked, _)| *parked == index)?;
-        Some(self.parked.swap_remove(at).1)
     }
 
     /// The backing offset for an access of `size` bytes to a watched page, if its translation
     /// allows it.
     pub(crate) fn parked(&self, bank: Bank, linear: u64, size: u64, write: bool) -> Option<usize> {
         let index = (linear >> 12) as usize & (SIZE - 1) | bank as usize;
-        let (_, entry) = self.parked.iter().find(|(parked, _)| *parked == index)?;
+        let entry = self.parked.get(&index)?;
         let fits = |tag: u64| linear ^ tag <= 4096 - size;
         let allowed = if write { fits(entry.write) || fits(entry.told) } else { fits(entry.read) };
         allowed.then(|| linear.wrapping_add(entry.addend) as usize)
     }
 
-    /// Replaces the watched pages.
-    pub(crate) fn watch(&mut self, watched: Vec<Watched>) {
+    /// Replaces the watched pages; they can be all there are.
+    pub(crate) fn watch(&mut self, watched: Vec<Watched>, all: bool) {
         self.watched = watched;
+        self.watch_all = all;
         for (index, entry) in std::mem::take(&mut self.parked) {
             self.entries[index] = entry;
         }
@@ -225,8 +226,7 @@ impl Tlb {
     /// All that is known, as data.
     pub(crate) fn save(&self) -> Translations {
         let data = self.indexes().into_iter().map(|index| {
-            let parked = self.parked.iter().find(|(parked, _)| *parked == index);
-            let entry = parked.map_or(self.entries[index], |(_, entry)| *entry);
+            let entry = *self.parked.get(&index).unwrap_or(&self.entries[index]);
             Saved {
                 index: index as u16,
                 page: entry.read,
@@ -302,9 +302,9 @@ impl Tlb {
         while rest != 0 {
             let index = word * 64 + rest.trailing_zeros() as usize;
             self.entries[index] = empty(index);
+            self.parked.remove(&index);
             rest &= rest - 1;
         }
-        self.parked.retain(|(index, _)| index / 64 != word || bits >> (index % 64) & 1 == 0);
         self.filled[word] &= !bits;
         self.local[word] &= !bits;
     }
@@ -482,7 +482,7 @@ mod tests {
         tlb.fill(Bank::User, 0x7000, fill(0x3000));
         let before = tlb.save();
 
-        tlb.watch(vec![watched]);
+        tlb.watch(vec![watched], false);
 
         assert_eq!(tlb.save(), before);
         assert_eq!(tlb.read(Bank::User, 0x7000, 1), None);
@@ -491,7 +491,7 @@ mod tests {
         tlb.fill(Bank::User, 0x7000 + (SIZE as u64) * 0x1000, fill(0x4000));
         assert_eq!(tlb.parked(Bank::User, 0x7004, 4, false), None, "its place is taken");
         tlb.fill(Bank::User, 0x7000, fill(0x3000));
-        tlb.watch(Vec::new());
+        tlb.watch(Vec::new(), false);
         assert_eq!(tlb.write(Bank::User, 0x7004, 4), Some(0x3004));
         assert_eq!(tlb.save(), before);
     }

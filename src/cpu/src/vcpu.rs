@@ -28,6 +28,8 @@ bitflags! {
         const MMU = 1 << 2;
         /// Every instruction: the vCPU steps.
         const EXEC = 1 << 3;
+        /// Reads and writes of memory: they all leave the fast path.
+        const MEM = 1 << 4;
     }
 }
 
@@ -307,6 +309,7 @@ impl Vcpu {
     /// Which events go to [`crate::Bus::trace`].
     pub fn set_trace(&mut self, classes: TraceClasses) {
         self.trace = classes;
+        self.watch_pages();
         self.attention = true;
     }
 
