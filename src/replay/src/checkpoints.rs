@@ -92,6 +92,13 @@ impl Checkpoints {
         Some(self.list[after.checked_sub(1)?].ticks)
     }
 
+    /// The first checkpoint is behind so many entries.
+    pub(crate) fn set_first_entries(&mut self, entries: usize) {
+        if let Some(first) = self.list.first_mut() {
+            first.entries = entries;
+        }
+    }
+
     /// Adds a checkpoint here, unless there is one.
     pub(crate) fn add(&mut self, machine: &mut Machine, entries: usize) -> Result<(), ReplayError> {
         let ticks = machine.ticks();

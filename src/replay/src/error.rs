@@ -79,6 +79,12 @@ pub enum ReplayError {
         /// Where something was recorded.
         expected: u64,
     },
+    /// A snapshot was not taken out of the recording that it is to be replayed with.
+    #[error("{} was not taken out of this recording", path.display())]
+    AnotherRun {
+        /// The snapshot.
+        path: PathBuf,
+    },
     /// The recording says that something entered in the middle of an instruction.
     #[error(
         "the recording has something at tick {expected}, where no instruction ends (the next ends at {at})"

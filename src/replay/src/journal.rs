@@ -114,6 +114,12 @@ impl Journal {
         }
     }
 
+    /// How many hashes there are.
+    #[must_use]
+    pub fn hashes(&self) -> usize {
+        self.entries.iter().filter(|entry| matches!(entry, Entry::Hash { .. })).count()
+    }
+
     /// The hash over all recorded hashes: equal for recordings of equal runs.
     #[must_use]
     pub fn chain(&self) -> StateHash {

@@ -195,8 +195,7 @@ fn unpack(mut bytes: &[u8], backing: &Backing) -> Option<()> {
     };
     let number = |bytes: &[u8]| Some(u32::from_le_bytes(bytes.try_into().ok()?) as usize);
     loop {
-        let Some((count, _)) = take(4) else { return None };
-        let count = number(count)?;
+        let count = number(take(4)?.0)?;
         if count == 0 || count > CHUNK {
             return None;
         }

@@ -8,7 +8,7 @@
 //! Positions are counts of instructions retired: the instant right behind the last of so many.
 
 use crate::checkpoints::Checkpoints;
-use crate::{End, Entry, Journal, Recording, ReplayError};
+use crate::{End, Entry, Journal, Parent, Recording, ReplayError, Snapshot};
 use cutaway_machine::{Input, Machine, Stop, Stops};
 use cutaway_memory::Backing;
 use cutaway_state::StateHash;
@@ -54,6 +54,8 @@ pub struct TimeMachine {
     live: bool,
     /// Whether hashes on the way are checked.
     verify: bool,
+    /// Instructions between two checkpoints.
+    spacing: u64,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) stops: Stops,
 }
@@ -64,6 +66,25 @@ impl TimeMachine {
         let machine = recording.start.machine()?;
         let base = recording.start.memory()?;
         Self::new(machine, recording.journal, Some(base), false, budget)
+    }
+
+    /// A recording from an instant on that a snapshot was taken at, out of this recording.
+    pub fn open_at(
+        recording: Recording,
+        snapshot: &Snapshot,
+        budget: usize,
+    ) -> Result<Self, ReplayError> {
+        let machine = snapshot.machine()?;
+        let here = machine.ticks();
+        let start = recording.start.hash().0;
+        if snapshot.parent() != Some(&Parent { start, at: here }) {
+            return Err(ReplayError::AnotherRun { path: snapshot.path().into() });
+        }
+        let base = snapshot.memory()?;
+        let mut this = Self::new(machine, recording.journal, Some(base), false, budget)?;
+        this.next = this.journal.entries.partition_point(|entry| entry.at() < here);
+        this.checkpoints.set_first_entries(this.next);
+        Ok(this)
     }
 
     /// A machine that runs on from here.
@@ -80,7 +101,16 @@ impl TimeMachine {
     ) -> Result<Self, ReplayError> {
         let checkpoints = Checkpoints::new(&mut machine, base, budget)?;
         let stops = Stops::default();
-        Ok(Self { machine, journal, next: 0, live, verify: false, checkpoints, stops })
+        Ok(Self {
+            machine,
+            journal,
+            next: 0,
+            live,
+            verify: false,
+            spacing: SPACING,
+            checkpoints,
+            stops,
+        })
     }
 
     /// The machine at this instant.
@@ -116,6 +146,17 @@ impl TimeMachine {
     #[must_use]
     pub fn checkpoint_use(&self) -> (usize, usize) {
         (self.checkpoints.bytes(), self.checkpoints.len())
+    }
+
+    /// Makes no checkpoints from now on: for a run that only goes forwards.
+    pub fn go_forwards_only(&mut self) {
+        self.spacing = u64::MAX;
+    }
+
+    /// The machine alone, where it is.
+    #[must_use]
+    pub fn into_machine(self) -> Machine {
+        self.machine
     }
 
     /// Checks every recorded hash that is passed from now on.
@@ -183,7 +224,7 @@ impl TimeMachine {
             self.restore_tick(ticks)?;
         }
         let near = count.saturating_sub(NEAR);
-        if near > self.count() + NOT_NEAR {
+        if self.spacing != u64::MAX && near > self.count() + NOT_NEAR {
             if let end @ (Reached::End | Reached::Stop(_)) = self.run(Goal::Count(near))? {
                 return Ok(end);
             }
@@ -231,14 +272,14 @@ impl TimeMachine {
             if self.happen(ticks)? {
                 return Ok(Reached::End);
             }
-            if count >= self.checkpoints.last_count() + SPACING {
+            if count >= self.checkpoints.last_count().saturating_add(self.spacing) {
                 self.checkpoints.add(&mut self.machine, self.next)?;
             }
             let mut limit = match goal {
                 Goal::Count(goal) => ticks.saturating_add(goal - count),
                 Goal::Tick(goal) => goal,
             };
-            let due = self.checkpoints.last_count() + SPACING;
+            let due = self.checkpoints.last_count().saturating_add(self.spacing);
             if due > count {
                 limit = limit.min(ticks.saturating_add(due - count));
             }
