@@ -15,6 +15,7 @@ const ONE_DASH: &[&str] = &[
     "-bios",
     "-cpu",
     "-debugcon",
+    "-gdb",
     "-initrd",
     "-kernel",
     "-no-reboot",
@@ -31,11 +32,15 @@ Examples:
       a Linux kernel to a shell on the serial console
   cutaway run --rom test.bin --serial file:out.txt --fast --stats
       a ROM from the reset vector, its output in a file, as fast as it goes
+  cutaway run --kernel vmlinuz --initrd initrd.gz --append console=ttyS0 --record boot.cut
+      a session that can be repeated: cutaway replay --verify boot.cut
+  cutaway replay boot.cut --until-instruction 500000000 --live
+      go back to that instant and go on from there
   cutaway run --kernel vmlinuz -d int,io -D run.log --max-instructions 1000000
       the first million instructions, with a log of interrupts and ports
 
 Keys while a guest has the terminal:
-  Ctrl-A X leaves, Ctrl-A H helps, Ctrl-A A sends Ctrl-A
+  Ctrl-A X leaves, Ctrl-A S saves a snapshot, Ctrl-A H helps, Ctrl-A A sends Ctrl-A
 
 ";
 
@@ -54,10 +59,31 @@ pub(crate) enum Command {
     /// Boot a guest: a kernel, a ROM, or the built-in teaching kernel.
     #[command(after_help = after_help())]
     Run(Box<RunArgs>),
+    /// Run a guest up to an instant and save it there.
+    Snapshot(Box<SnapshotArgs>),
+    /// Go on with a saved guest.
+    Restore(Box<RestoreArgs>),
+    /// Repeat a recorded run, to its end or to an instant of it.
+    Replay(Box<ReplayArgs>),
+    /// Find the first instruction at which two recordings differ.
+    Diff(DiffArgs),
+    /// Write down instructions, exceptions, ports and memory accesses of a stretch of a run.
+    Trace(Box<TraceArgs>),
 }
 
+/// `cutaway run`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
+
+    #[command(flatten)]
+    pub(crate) session: SessionArgs,
+}
+
+/// What machine, and what it starts.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct GuestArgs {
     /// Guest memory: 64M, 2G; a plain number is MiB
     #[arg(short, long, value_name = "SIZE", default_value = "1G", value_parser = parse_memory)]
     pub(crate) memory: u64,
@@ -82,18 +108,6 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "MODEL", default_value = "x86-64-v2")]
     pub(crate) cpu: String,
 
-    /// First serial port: stdio, file:PATH or none
-    #[arg(long, value_name = "TARGET", default_value = "stdio")]
-    pub(crate) serial: Target,
-
-    /// Debug console at ports 0xE9 and 0x402: stdio, file:PATH or none
-    #[arg(long, value_name = "TARGET", default_value = "none")]
-    pub(crate) debugcon: Target,
-
-    /// Run as fast as possible; else guest time keeps to the wall clock
-    #[arg(long)]
-    pub(crate) fast: bool,
-
     /// Instructions in a second of guest time
     #[arg(long, value_name = "N", default_value_t = 1_000_000_000,
           value_parser = clap::value_parser!(u64).range(1_000_000..=100_000_000_000))]
@@ -116,12 +130,28 @@ pub(crate) struct RunArgs {
     /// A guest booted with --kernel always ends the program by that: nothing is left to start it.
     #[arg(long)]
     pub(crate) no_reboot: bool,
+}
+
+/// What is around a machine while it runs.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SessionArgs {
+    /// First serial port: stdio, file:PATH or none
+    #[arg(long, value_name = "TARGET", default_value = "stdio")]
+    pub(crate) serial: Target,
+
+    /// Debug console at ports 0xE9 and 0x402: stdio, file:PATH or none
+    #[arg(long, value_name = "TARGET", default_value = "none")]
+    pub(crate) debugcon: Target,
+
+    /// Run as fast as possible; else guest time keeps to the wall clock
+    #[arg(long)]
+    pub(crate) fast: bool,
 
     /// Stop after exactly this many instructions
     #[arg(long, value_name = "N")]
     pub(crate) max_instructions: Option<u64>,
 
-    /// Log int, io, mmu, exec, or a list such as int,io; "help" explains them
+    /// Log int, io, mmu, mem, exec, or a list such as int,io; "help" explains them
     #[arg(short = 'd', value_name = "CLASSES")]
     pub(crate) log_classes: Option<String>,
 
@@ -136,6 +166,129 @@ pub(crate) struct RunArgs {
     /// At the end, show the count of instructions and the hash of all state
     #[arg(long)]
     pub(crate) hash: bool,
+
+    /// Record the run, for cutaway replay
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+
+    /// Save a snapshot after exactly this many instructions, and go on
+    #[arg(long, value_name = "N")]
+    pub(crate) snapshot_at: Option<u64>,
+
+    /// Where snapshots go instead of cutaway-INSTRUCTIONS.snap
+    #[arg(long, value_name = "FILE")]
+    pub(crate) snapshot: Option<PathBuf>,
+
+    /// Wait for gdb at [HOST]:PORT and let it drive the guest, backwards too
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["record", "snapshot_at"])]
+    pub(crate) gdb: Option<String>,
+}
+
+/// `cutaway snapshot`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SnapshotArgs {
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
+
+    /// Take the machine out of this recording instead
+    #[arg(long, value_name = "RECORDING", conflicts_with_all = ["kernel", "rom"])]
+    pub(crate) from: Option<PathBuf>,
+
+    /// Instructions before the snapshot
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) at: u64,
+
+    /// Pack the memory, for transport
+    #[arg(long)]
+    pub(crate) compress: bool,
+
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+/// `cutaway restore`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RestoreArgs {
+    /// The snapshot
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) session: SessionArgs,
+}
+
+/// `cutaway replay`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ReplayArgs {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Begin at this snapshot, which was taken out of the recording (cutaway snapshot --from)
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub(crate) start: Option<PathBuf>,
+
+    /// Check every recorded hash of the machine's state
+    #[arg(long)]
+    pub(crate) verify: bool,
+
+    /// Stop after exactly this many instructions and show the state there
+    #[arg(long, value_name = "N")]
+    pub(crate) until_instruction: Option<u64>,
+
+    /// Go on from there, or from the end, as a new run with the terminal as its console
+    #[arg(long)]
+    pub(crate) live: bool,
+
+    #[command(flatten)]
+    pub(crate) session: SessionArgs,
+}
+
+/// `cutaway diff`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DiffArgs {
+    /// A recording
+    #[arg(value_name = "A")]
+    pub(crate) left: PathBuf,
+
+    /// Another one
+    #[arg(value_name = "B")]
+    pub(crate) right: PathBuf,
+}
+
+/// `cutaway trace`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TraceArgs {
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
+
+    /// Trace this recording instead
+    #[arg(long, value_name = "RECORDING", conflicts_with_all = ["kernel", "rom"])]
+    pub(crate) recording: Option<PathBuf>,
+
+    /// Instructions before the window
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) from: u64,
+
+    /// Instructions in the window
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) count: u64,
+
+    /// text, or chrome for ui.perfetto.dev and chrome://tracing
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: TraceFormat,
+
+    /// Where the trace goes instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// How a trace is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum TraceFormat {
+    Text,
+    Chrome,
 }
 
 fn after_help() -> String {
@@ -152,7 +305,7 @@ pub(crate) fn default_run() -> RunArgs {
     let cli = Cli::try_parse_from(["cutaway", "run"]).expect("every option has a default");
     match cli.command {
         Some(Command::Run(args)) => *args,
-        None => unreachable!("the command was given"),
+        _ => unreachable!("the command was given"),
     }
 }
 
@@ -183,13 +336,13 @@ mod tests {
         let cli = Cli::try_parse_from(args).unwrap();
 
         let Some(Command::Run(run)) = cli.command else { panic!("run was given") };
-        assert_eq!(run.kernel, Some("k".into()));
-        assert_eq!(run.append.as_deref(), Some("-x"));
-        assert_eq!(run.memory, 1 << 30);
+        assert_eq!(run.guest.kernel, Some("k".into()));
+        assert_eq!(run.guest.append.as_deref(), Some("-x"));
+        assert_eq!(run.guest.memory, 1 << 30);
     }
 
     #[test]
     fn without_options_the_machine_has_1_gib() {
-        assert_eq!(default_run().memory, 1 << 30);
+        assert_eq!(default_run().guest.memory, 1 << 30);
     }
 }

@@ -17,6 +17,9 @@ pub(crate) const UNIMPLEMENTED: u8 = 4;
 /// `--max-instructions` was reached.
 pub(crate) const INSTRUCTION_LIMIT: u8 = 5;
 
+/// A replay differs from its recording, or two recordings differ.
+pub(crate) const DIFFERS: u8 = 6;
+
 /// Exit codes and their meaning, for `--help`.
 pub(crate) const CODES: &[(&str, &str)] = &[
     ("0", "the guest switched off, halted for good or reset, or Ctrl-A X"),
@@ -25,6 +28,7 @@ pub(crate) const CODES: &[(&str, &str)] = &[
     ("3", "the guest caused a triple fault"),
     ("4", "the guest uses something that is not implemented"),
     ("5", "--max-instructions was reached"),
+    ("6", "a replay differs from its recording, or two recordings differ"),
     ("2V+1", "the guest wrote V to the debug exit at port 0xF4"),
     ("128+N", "signal N ended the program"),
 ];
@@ -66,8 +70,8 @@ fn of_stop(stop: &Stop) -> (u8, Option<String>, bool) {
         }
         Stop::DebugExit(code) => return (*code, None, false),
         Stop::Shutdown => (SHUTDOWN, "the guest caused a triple fault".to_owned(), true),
-        Stop::Exception(vector) => {
-            (DONE, format!("exception {:#04x} was intercepted", vector.0), true)
+        Stop::Exception(_) | Stop::Breakpoint | Stop::Watchpoint(_) | Stop::Port(_) => {
+            (DONE, format!("the machine stopped for a debugger ({stop:?})"), true)
         }
         Stop::Unimplemented(missing) => (UNIMPLEMENTED, what_is_missing(missing), true),
     };

@@ -15,7 +15,8 @@
 //! ```
 //!
 //! The parts lie in their own modules: [`machine`] the PC, [`cpu`] one vCPU, [`devices`] the
-//! chips, [`memory`] guest memory, [`isa`] names and the decoder, [`state`] snapshots and hashes,
+//! chips, [`memory`] guest memory, [`replay`] snapshots,
+//! recordings and time travel, [`isa`] names and the decoder, [`state`] snapshots and hashes,
 //! [`host`] files, terminal and pacing.
 #![forbid(unsafe_code)]
 
@@ -25,12 +26,13 @@ pub use cutaway_host as host;
 pub use cutaway_isa as isa;
 pub use cutaway_machine as machine;
 pub use cutaway_memory as memory;
+pub use cutaway_replay as replay;
 pub use cutaway_state as state;
 
 pub use cutaway_devices::CharSink;
 pub use cutaway_machine::{
-    Boot, BootError, Config, CpuModel, Event, EventSink, Input, InputLog, Machine, MachineError,
-    OnReset, StateHash, Stats, Stop, TraceClasses,
+    Boot, BootError, Config, CpuModel, Event, EventSink, Fault, Input, InputLog, Machine,
+    MachineError, OnReset, PortAccess, StateHash, Stats, Stop, Stops, Touch, TraceClasses, Watch,
 };
 
 /// Our firmware with the teaching kernel as the image it starts: what runs when nothing else is

@@ -2,11 +2,16 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod check;
 mod exit;
 mod failure;
+mod guest;
 mod quantity;
+mod replay;
 mod run;
+mod session;
 mod stats;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -17,8 +22,15 @@ use crate::failure::Failure;
 
 fn main() -> ExitCode {
     let result = match Cli::try_parse_from(args::with_two_dashes(std::env::args_os())) {
-        Ok(Cli { command: Some(Command::Run(args)) }) => run::run(&args),
-        Ok(Cli { command: None }) => run::run(&args::default_run()),
+        Ok(Cli { command }) => match command {
+            None => run::run(&args::default_run()),
+            Some(Command::Run(args)) => run::run(&args),
+            Some(Command::Snapshot(args)) => replay::snapshot(&args),
+            Some(Command::Restore(args)) => replay::restore(&args),
+            Some(Command::Replay(args)) => replay::replay(&args),
+            Some(Command::Diff(args)) => replay::diff(&args),
+            Some(Command::Trace(args)) => trace::trace(&args),
+        },
         Err(error) if !error.use_stderr() => {
             // Help or version. A reader that has gone needs none.
             let _ = error.print();

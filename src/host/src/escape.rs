@@ -9,6 +9,8 @@ const ESCAPE: u8 = 0x01;
 pub enum Command {
     /// Ctrl-A X: end the program.
     Leave,
+    /// Ctrl-A S: save a snapshot.
+    Save,
     /// Ctrl-A H: show the keys.
     Help,
 }
@@ -25,6 +27,7 @@ pub(crate) enum Input {
 /// The keys, for Ctrl-A H.
 pub const HELP: &str = "\
 Ctrl-A X   leave the program
+Ctrl-A S   save a snapshot
 Ctrl-A H   this help
 Ctrl-A A   send Ctrl-A to the guest (as does Ctrl-A Ctrl-A)
 ";
@@ -45,6 +48,7 @@ impl Escape {
         }
         match byte.to_ascii_lowercase() {
             b'x' => Some(Input::Command(Command::Leave)),
+            b's' => Some(Input::Command(Command::Save)),
             b'h' | b'?' => Some(Input::Command(Command::Help)),
             b'a' | ESCAPE => Some(Input::Byte(ESCAPE)),
             _ => None,

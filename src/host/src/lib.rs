@@ -5,6 +5,7 @@
 //! [`Inbox`].
 #![forbid(unsafe_code)]
 
+mod companion;
 mod console;
 mod escape;
 mod files;
@@ -18,13 +19,14 @@ mod report;
 mod session;
 mod terminal;
 
+pub use companion::{Alone, Companion, CompanionError};
 pub use console::read_stdin;
 pub use escape::{Command, HELP};
 pub use files::{FileError, FileUse, read_file};
 pub use inbox::{Inbox, Notice};
-pub use log::{CLASSES, Log, RecentExceptions, parse_classes};
+pub use log::{CLASSES, Log, RecentExceptions, line_of, parse_classes};
 pub use output::{Output, OutputError, Target, TargetError};
 pub use pacing::{Pacer, SliceLength};
 pub use report::crash_report;
-pub use session::{End, Pacing, Session};
+pub use session::{End, Pacing, Session, SessionError};
 pub use terminal::{RawTerminal, for_terminal, is_raw, watch_signals};

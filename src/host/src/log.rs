@@ -19,6 +19,7 @@ pub const CLASSES: &[(&str, TraceClasses, &str)] = &[
     ("int", TraceClasses::INT, "exceptions and interrupts"),
     ("io", TraceClasses::IO, "port reads and writes"),
     ("mmu", TraceClasses::MMU, "page walks, and changes of CR0, CR3, CR4 and EFER"),
+    ("mem", TraceClasses::MEM, "reads and writes of memory"),
     ("exec", TraceClasses::EXEC, "every instruction"),
 ];
 
@@ -92,12 +93,14 @@ fn class_of(event: &Event) -> TraceClasses {
         Event::Interrupt { .. } => TraceClasses::INT,
         Event::Port { .. } => TraceClasses::IO,
         Event::PageWalk { .. } | Event::Mode { .. } => TraceClasses::MMU,
+        Event::Access { .. } => TraceClasses::MEM,
         Event::Instruction { .. } => TraceClasses::EXEC,
     }
 }
 
 /// `<tick> <class> <what happened>`.
-fn line_of(event: &Event) -> String {
+#[must_use]
+pub fn line_of(event: &Event) -> String {
     match event {
         Event::Interrupt { at, vector, error_code, source, cs, rip, cr2 } => {
             let name = match vector.mnemonic() {
@@ -132,6 +135,11 @@ fn line_of(event: &Event) -> String {
         }
         Event::Mode { at, cr0, cr3, cr4, efer } => {
             format!("{at:>12} mmu   CR0 {cr0:08x} CR3 {cr3:016x} CR4 {cr4:08x} EFER {efer:04x}")
+        }
+        Event::Access { at, write, linear, size, value } => {
+            let digits = 2 * *size as usize;
+            let (direction, arrow) = if *write { ("write", "<-") } else { ("read ", "->") };
+            format!("{at:>12} mem   {direction} {linear:016x} {arrow} {value:0digits$x}")
         }
         Event::Instruction { at, cs, rip, text } => {
             format!("{at:>12} exec  {cs:04x}:{rip:016x} {text}")

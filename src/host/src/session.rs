@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use cutaway_machine::{Machine, Stop};
 
+use crate::companion::{Companion, CompanionError};
 use crate::escape::{Command, HELP};
 use crate::inbox::{Inbox, Notice};
 use crate::output::{Output, OutputError};
@@ -47,11 +48,22 @@ pub enum End {
     Signal(i32),
 }
 
+/// Why a session cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Output could not be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The companion failed.
+    #[error(transparent)]
+    Companion(#[from] CompanionError),
+}
+
 /// A machine with its outside.
-#[derive(Debug)]
 pub struct Session<'a> {
     machine: &'a mut Machine,
     inbox: &'a Inbox,
+    companion: &'a mut dyn Companion,
     outputs: Vec<Output>,
     /// Where the help on Ctrl-A H goes.
     screen: Output,
@@ -66,12 +78,14 @@ impl<'a> Session<'a> {
     pub fn new(
         machine: &'a mut Machine,
         inbox: &'a Inbox,
+        companion: &'a mut dyn Companion,
         outputs: Vec<Output>,
         pacing: Pacing,
     ) -> Self {
         let screen = Output::stdout();
         let running = Duration::ZERO;
-        Self { machine, inbox, outputs, screen, pacing, running, max_instructions: None }
+        let max_instructions = None;
+        Self { machine, inbox, companion, outputs, screen, pacing, running, max_instructions }
     }
 
     /// Host time spent inside the machine so far, without pauses.
@@ -81,7 +95,7 @@ impl<'a> Session<'a> {
     }
 
     /// Runs the machine until it or the person ends it. All output is written on return.
-    pub fn run(&mut self) -> Result<End, OutputError> {
+    pub fn run(&mut self) -> Result<End, SessionError> {
         let start = Instant::now();
         let mut pacer = Pacer::new(self.guest_time(), Duration::ZERO);
         let mut slice = SliceLength::new(self.machine.config().ips);
@@ -91,12 +105,14 @@ impl<'a> Session<'a> {
                 return Ok(end);
             }
             self.feed_input();
+            let room = self.companion.room(self.machine);
             let begun = Instant::now();
-            let end = self.run_slice(slice.ticks());
+            let end = self.run_slice(slice.ticks().min(room));
             let took = begun.elapsed();
             self.running += took;
             slice.took(took);
             self.flush()?;
+            self.companion.between(self.machine)?;
             if let Some(end) = end {
                 return Ok(end);
             }
@@ -164,10 +180,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn obey_notices(&self) -> Option<End> {
+    fn obey_notices(&mut self) -> Option<End> {
         while let Some(notice) = self.inbox.take_notice() {
             match notice {
                 Notice::Command(Command::Help) => self.screen.write(for_terminal(HELP).as_bytes()),
+                Notice::Command(Command::Save) => {
+                    let line = self.companion.save(self.machine);
+                    self.screen.write(for_terminal(&format!("\n{line}\n")).as_bytes());
+                }
                 Notice::Command(Command::Leave) => return Some(End::Left),
                 Notice::Signal(signal) => return Some(End::Signal(signal)),
             }

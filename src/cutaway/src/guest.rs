@@ -1,0 +1,70 @@
+//! From options to a machine with something to start in it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cutaway::host::{FileUse, read_file};
+use cutaway::{Boot, BootError, Config, CpuModel, FIRMWARE, Machine, MachineError, OnReset};
+
+use crate::args::GuestArgs;
+use crate::exit::BAD_INPUT;
+use crate::failure::Failure;
+use crate::quantity::RtcStart;
+
+fn config(args: &GuestArgs) -> Result<Config, Failure> {
+    let Some(cpu) = CpuModel::by_name(&args.cpu) else {
+        let names: Vec<_> = CpuModel::names().collect();
+        let what = format!("unknown CPU model '{}'", args.cpu);
+        return Err(Failure::new(BAD_INPUT, what, format!("there are {}", names.join(", "))));
+    };
+    let rtc_start = match args.rtc {
+        RtcStart::At(seconds) => seconds,
+        RtcStart::Now => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            i64::try_from(now.as_secs()).unwrap_or_default()
+        }
+    };
+    let on_reset = if args.no_reboot { OnReset::Stop } else { OnReset::Restart };
+    let (memory_bytes, cpu_seed) = (args.memory, args.cpu_seed);
+    Ok(Config { memory_bytes, ips: args.ips, rtc_start, cpu_seed, on_reset, ..Config::new(cpu) })
+}
+
+/// The machine, with what it starts in it.
+pub(crate) fn boot(args: &GuestArgs) -> Result<Machine, Failure> {
+    let config = config(args)?;
+    let read = |what: FileUse, path: &std::path::Path, remedy: &str| {
+        read_file(what, path).map_err(|error| Failure::of(BAD_INPUT, &error, remedy))
+    };
+    let made = if let Some(path) = &args.kernel {
+        let image = read(FileUse::Kernel, path, "give --kernel a bzImage or multiboot file")?;
+        let initrd = match &args.initrd {
+            Some(path) => Some(read(FileUse::Initrd, path, "give --initrd a file that is there")?),
+            None => None,
+        };
+        let cmdline = args.append.as_deref().unwrap_or_default();
+        Machine::new(config, &Boot::Kernel { image: &image, initrd: initrd.as_deref(), cmdline })
+    } else if let Some(path) = &args.rom {
+        let image = read(FileUse::Rom, path, "give --rom an image that ends at the reset vector")?;
+        Machine::new(config, &Boot::Rom(&image))
+    } else {
+        Machine::new(config, &Boot::Rom(FIRMWARE))
+    };
+    made.map_err(|error| Failure::of(BAD_INPUT, &error, remedy_of(&error)))
+}
+
+/// What to do about a machine that cannot be made.
+fn remedy_of(error: &MachineError) -> &'static str {
+    match error {
+        MachineError::MemorySize { .. } => "choose another size with -m",
+        MachineError::Boot(BootError::NotAKernel) => {
+            "give --kernel a vmlinuz or a multiboot file, or --rom a ROM image"
+        }
+        MachineError::Boot(BootError::Truncated { .. } | BootError::Malformed { .. }) => {
+            "copy or build the file again"
+        }
+        MachineError::Boot(BootError::NeedsLongMode) => "--cpu help lists the CPUs",
+        MachineError::Boot(
+            BootError::TooLittleMemory { .. } | BootError::InitrdDoesNotFit { .. },
+        ) => "-m sets its size, such as -m 1G",
+        _ => "cutaway run --help says what can be started",
+    }
+}
