@@ -4,9 +4,10 @@
 //! The kernels come from Debian's packages and are not in the tree. Where one is not installed its
 //! test says loudly that it was skipped. So it does in a debug build, which would take an hour.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
+use cutaway::replay::{Parent, Recording, Snapshot, SnapshotOptions, TimeMachine, save};
 use cutaway::{Boot, Config, Stop};
 use cutaway_tests::guest::{Guest, usual_config};
 use cutaway_tests::initramfs;
@@ -116,13 +117,66 @@ fn answers(guest: &mut Guest, machine: &str) {
     guest.wait_for(PROMPT, COMMAND_TICKS);
 }
 
+/// A recording whose file goes with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let name = format!("cutaway-debian-{}-{name}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    /// The run again, with every hash checked; to so many instructions or to the end.
+    fn replay(&self, start: Option<&Path>, count: u64) -> TimeMachine {
+        let recording = Recording::open(&self.0).unwrap();
+        let run = match start {
+            None => TimeMachine::open(recording, 0),
+            Some(path) => TimeMachine::open_at(recording, &Snapshot::open(path).unwrap(), 0),
+        };
+        let mut run = run.unwrap();
+        run.go_forwards_only();
+        run.set_verify(true);
+        run.goto(count).unwrap_or_else(|error| panic!("{error}"));
+        run
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Boots, talks and records; then half of it is replayed, saved, and the rest replayed from the
+/// snapshot, with all hashes on the way.
 fn installer_shell(architecture: &str, machine: &str) {
-    let what = format!("Debian 12 installer kernel {architecture} to a shell");
+    let what = format!("Debian 12 installer kernel {architecture} to a shell, and its replay");
     let Some(files) = installer_files(architecture, &what) else { return };
+    let recording = Scratch::new(&format!("{architecture}.cut"));
+    let snapshot = Scratch::new(&format!("{architecture}.snap"));
+    let mut guest = Guest::new(config(), &files.boot(SHELL));
+    guest.record(&recording.0);
 
-    boot_twice(&files, [Box::new(|guest| answers(guest, machine)), Box::new(|_| {})]);
+    guest.wait_for(PROMPT, BOOT_TICKS);
+    answers(&mut guest, machine);
+    guest.finish_recording();
 
-    passed(&what);
+    let (end, hash) = guest.fingerprint();
+    drop(guest);
+    let opened = Recording::open(&recording.0).unwrap();
+    let (hashes, start) = (opened.journal.hashes(), opened.start.hash().0);
+    let journal = opened.journal_bytes().unwrap();
+    drop(opened);
+    let mut half = recording.replay(None, end / 2).into_machine();
+    let parent = Some(Parent { start, at: half.ticks() });
+    save(&mut half, &snapshot.0, &SnapshotOptions { compress: false, parent }).unwrap();
+    drop(half);
+    let mut rest = recording.replay(Some(&snapshot.0), u64::MAX);
+    let state = rest.state_hash().unwrap();
+    assert_eq!((rest.count(), format!("{state:#}")), (end, hash));
+    assert!(journal < 200 * 1024, "a journal of {journal} bytes");
+
+    passed(&format!("{what}: {end} instructions, {hashes} hashes, journal of {journal} bytes"));
 }
 
 #[test]
@@ -154,6 +208,44 @@ fn amd64_installer_reaches_its_first_screen() {
 #[test]
 fn i386_installer_reaches_its_first_screen() {
     installer_screen("i386");
+}
+
+/// Bytes of memory that this process shares with nobody.
+fn private_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
+    let lines = text.lines().filter(|line| line.starts_with("Private_Dirty:"));
+    let kib = lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kib.sum::<u64>() * 1024
+}
+
+#[test]
+fn a_hundred_clones_of_a_booted_guest_run_in_one_process() {
+    let what = "100 clones of the booted cloud kernel";
+    let Some(files) = cloud_files(what) else { return };
+    if private_bytes() == 0 {
+        skipped(what, "run it on Linux, which says what memory is shared");
+        return;
+    }
+    let snapshot = Scratch::new("clones.snap");
+    let config = Config { memory_bytes: 256 * MIB, ..usual_config() };
+    let mut first = Guest::new(config, &files.boot(SHELL));
+    first.wait_for(PROMPT, BOOT_TICKS);
+    save(&mut first.machine, &snapshot.0, &SnapshotOptions::default()).unwrap();
+    drop(first);
+
+    let opened = Snapshot::open(&snapshot.0).unwrap();
+    let before = private_bytes();
+    let mut clones: Vec<_> = (0..100).map(|_| Guest::of(opened.machine().unwrap())).collect();
+    let each = private_bytes().saturating_sub(before) / 100;
+    assert!(each <= 8 * MIB, "a clone takes {each} bytes before it runs");
+
+    for (n, clone) in clones.iter_mut().enumerate() {
+        clone.type_line(&format!("echo clone $(({n}*7)) is well"));
+    }
+    for (n, clone) in clones.iter_mut().enumerate() {
+        clone.wait_for(&format!("\nclone {} is well", n * 7), COMMAND_TICKS);
+    }
+    passed(&format!("{what}: {} KiB each before it runs", each / 1024));
 }
 
 #[test]

@@ -4,8 +4,10 @@
 //! script runs the same each time. No test asks the host what time it is.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::rc::Rc;
 
+use cutaway::replay::{End, HASH_SPACING, Recorder, SnapshotOptions, save_recording_start};
 use cutaway::{Boot, CharSink, Config, CpuModel, Machine, Stop};
 
 /// Ticks between two looks at the output.
@@ -36,6 +38,7 @@ pub struct Guest {
     debug: Characters,
     /// Bytes of serial output that scripts have seen.
     seen: usize,
+    recorder: Option<Recorder>,
 }
 
 /// What a chip sent; clones share it.
@@ -62,11 +65,36 @@ impl Guest {
     #[must_use]
     pub fn new(config: Config, boot: &Boot<'_>) -> Self {
         let machine = Machine::new(config, boot);
-        let mut machine = machine.unwrap_or_else(|error| panic!("no machine: {error}"));
+        Self::of(machine.unwrap_or_else(|error| panic!("no machine: {error}")))
+    }
+
+    /// A machine that is there already.
+    #[must_use]
+    pub fn of(mut machine: Machine) -> Self {
         let (serial, debug) = (Characters::default(), Characters::default());
         machine.attach_serial(0, Box::new(serial.clone()));
         machine.attach_debug_console(Box::new(debug.clone()));
-        Self { machine, serial, debug, seen: 0 }
+        Self { machine, serial, debug, seen: 0, recorder: None }
+    }
+
+    /// Records all that happens from now on.
+    ///
+    /// # Panics
+    /// If the file cannot be written.
+    pub fn record(&mut self, path: &Path) {
+        let file = save_recording_start(&mut self.machine, path, &SnapshotOptions::default());
+        let file = file.unwrap_or_else(|error| panic!("no recording: {error}"));
+        self.recorder = Some(Recorder::attach(&mut self.machine, Box::new(file), HASH_SPACING));
+    }
+
+    /// Ends the recording.
+    ///
+    /// # Panics
+    /// If it cannot be written, or there is none.
+    pub fn finish_recording(&mut self) {
+        let mut recorder = self.recorder.take().expect("the guest is recorded");
+        let finished = recorder.finish(&mut self.machine, End::Left);
+        finished.unwrap_or_else(|error| panic!("no recording: {error}"));
     }
 
     /// All serial output so far.
@@ -95,6 +123,10 @@ impl Guest {
                 return new[..at].to_owned();
             }
             let now = self.machine.ticks();
+            if let Some(recorder) = &mut self.recorder {
+                let written = recorder.between(&mut self.machine);
+                written.unwrap_or_else(|error| panic!("no recording: {error}"));
+            }
             assert!(now < limit, "{text:?} did not come in {ticks} ticks; {}", self.tail());
             match self.machine.run_until((now + SLICE_TICKS).min(limit)) {
                 Stop::Limit => {}

@@ -279,6 +279,10 @@ impl Snapshot {
         &self.about.writer
     }
 
+    fn journal_start(&self) -> u64 {
+        (self.memory + self.memory_bytes).next_multiple_of(JOURNAL_ALIGN)
+    }
+
     /// Its memory, of which nothing is shared that anybody could change.
     pub fn memory(&self) -> Result<Backing, ReplayError> {
         if self.about.packed.is_none() {
@@ -341,13 +345,20 @@ pub struct Recording {
 }
 
 impl Recording {
+    /// Bytes of the journal in the file.
+    pub fn journal_bytes(&self) -> Result<u64, ReplayError> {
+        let failed = host("read", self.start.path());
+        let all = self.start.file.metadata().map_err(failed)?.len();
+        Ok(all - self.start.journal_start())
+    }
+
     /// Opens a recording and checks all of it but the memory it starts with.
     pub fn open(path: &Path) -> Result<Self, ReplayError> {
         let start = Snapshot::open(path)?;
         if start.kind != Kind::Recording {
             return Err(ReplayError::NotARecording { path: path.into() });
         }
-        let at = (start.memory + start.memory_bytes).next_multiple_of(JOURNAL_ALIGN);
+        let at = start.journal_start();
         let mut file = &start.file;
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(at)).map_err(host("read", path))?;

@@ -1,0 +1,189 @@
+//! Snapshots and recordings with wrong bytes: an error or a right result, never a panic, a hang or
+//! memory without bounds.
+//!
+//! Bytes are flipped and files are cut at random. A second kind of case changes what is inside the
+//! sections and makes the checksums right again, as only somebody with bad intentions does: what
+//! loads then must run.
+
+use std::path::PathBuf;
+
+use cutaway::replay::{
+    DEFAULT_BUDGET, End, Reached, Recorder, Recording, Snapshot, SnapshotOptions, TimeMachine,
+    save, save_recording_start,
+};
+use cutaway::state::{Section, State, StateHash};
+use cutaway::{Boot, Config, CpuModel, Input, Machine, memory::Backing};
+use cutaway_tests::guest::cpu_models;
+use cutaway_tests::skip::passed;
+
+/// Cases of each kind; CUTAWAY_DAMAGE_CASES asks for another number.
+fn cases(usual: u64) -> u64 {
+    let asked = std::env::var("CUTAWAY_DAMAGE_CASES").ok();
+    asked.map_or(usual, |text| text.parse().expect("CUTAWAY_DAMAGE_CASES is a number"))
+}
+
+/// Numbers without a pattern, the same in each run (SplitMix64).
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+}
+
+fn scratch(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("cutaway-damage-{}-{name}", std::process::id()))
+}
+
+fn machine(rom: &str, cpu: CpuModel) -> Machine {
+    let path = cutaway_tests::workspace_root().join(format!("test-roms/bin/{rom}.bin"));
+    let image = std::fs::read(path).expect("each ROM has its image");
+    let config = Config { memory_bytes: 2 << 20, ..Config::new(cpu) };
+    Machine::new(config, &Boot::Rom(&image)).expect("a ROM makes a machine")
+}
+
+fn newest() -> CpuModel {
+    *cpu_models().last().expect("there are CPU models")
+}
+
+/// A recording of a ROM that is typed at.
+fn record(compress: bool) -> Vec<u8> {
+    let path = scratch(if compress { "packed" } else { "plain" });
+    let mut machine = machine("keyboard", newest());
+    let options = SnapshotOptions { compress, parent: None };
+    let file = save_recording_start(&mut machine, &path, &options).unwrap();
+    let mut recorder = Recorder::attach(&mut machine, Box::new(file), 20_000);
+    for n in 1..40 {
+        machine.run_until(n * 5_000);
+        recorder.between(&mut machine).unwrap();
+        machine.input(&Input::Key(vec![0x1c]));
+    }
+    recorder.finish(&mut machine, End::Left).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    bytes
+}
+
+/// Replays with all checks; the hash at the end, or none after an error.
+fn replay(path: &std::path::Path) -> Option<StateHash> {
+    let recording = Recording::open(path).ok()?;
+    recording.start.verify().ok()?;
+    let torn = recording.journal.end().is_none();
+    let mut run = TimeMachine::open(recording, DEFAULT_BUDGET).ok()?;
+    run.go_forwards_only();
+    run.set_verify(true);
+    match run.run_until(u64::MAX).ok()? {
+        // What was cut off is a right result as far as it goes.
+        Reached::End if torn => None,
+        Reached::End => run.state_hash().ok(),
+        other => panic!("a replay ends at its end: {other:?}"),
+    }
+}
+
+#[test]
+fn flipped_and_cut_files_are_refused_or_right() {
+    let path = scratch("case");
+    let goods = [record(true), record(false)];
+    let rights = goods.each_ref().map(|good| {
+        std::fs::write(&path, good).unwrap();
+        replay(&path).expect("the undamaged file replays")
+    });
+    let mut noise = Noise(1);
+    let (mut refused, all) = (0, cases(3_000));
+    for case in 0..all {
+        // Most in the small file, where a byte is more likely one that counts.
+        let which = usize::from(case % 16 == 0);
+        let mut bytes = goods[which].clone();
+        match noise.below(4) {
+            0 => bytes.truncate(noise.below(goods[which].len())),
+            1 => {
+                let (at, len) = (noise.below(bytes.len()), 1 + noise.below(64));
+                bytes.iter_mut().skip(at).take(len).for_each(|byte| *byte = noise.next() as u8);
+            }
+            _ => {
+                let at = noise.below(bytes.len());
+                bytes[at] ^= 1 << noise.below(8);
+            }
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        match replay(&path) {
+            None => refused += 1,
+            Some(hash) => assert_eq!(hash, rights[which], "case {case} replays to something else"),
+        }
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(refused > all / 4, "{refused} of {all} noticed");
+    passed(&format!("{all} damaged recordings: {refused} refused, the others right"));
+}
+
+/// The sections of a machine with bytes changed, as a state whose checksums are right.
+fn changed(state: &State, noise: &mut Noise) -> State {
+    let mut changed = State::new();
+    let victim = noise.below(state.sections().len());
+    for (n, section) in state.sections().iter().enumerate() {
+        let mut section: Section = section.clone();
+        if n == victim && !section.bytes.is_empty() {
+            for _ in 0..=noise.below(4) {
+                let at = noise.below(section.bytes.len());
+                section.bytes[at] = match noise.below(4) {
+                    0 => 0xff,
+                    1 => 0,
+                    2 => section.bytes[at] ^ 1 << noise.below(8),
+                    _ => noise.next() as u8,
+                };
+            }
+        }
+        changed.add(section).expect("the names are those of a state");
+    }
+    changed
+}
+
+#[test]
+fn states_with_right_checksums_and_wrong_contents_are_refused_or_run() {
+    let mut noise = Noise(2);
+    let (mut ran, all) = (0, cases(4_000));
+    let roms = ["device-details", "paging", "task-switch", "long-mode", "x87", "rtc", "pit"];
+    for case in 0..all {
+        let mut machine = machine(roms[case as usize % roms.len()], newest());
+        machine.run_until(1_000 + noise.next() % 60_000);
+        let state = changed(&machine.save().unwrap(), &mut noise);
+        let Ok(len) = cutaway::machine::memory_len(&state) else { continue };
+        if len > 64 << 20 {
+            // A right state of a larger machine: no memory is taken before somebody has it.
+            continue;
+        }
+        let backing = Backing::new(len as usize).unwrap();
+        let mut page = [0; 4096];
+        for offset in machine.memory().touched_pages().filter(|at| at + 4096 <= len as usize) {
+            machine.memory().backing().read(offset, &mut page);
+            backing.write(offset, &page);
+        }
+        let Ok(mut odd) = Machine::restore(&state, backing) else { continue };
+        odd.run_until(odd.ticks().saturating_add(100_000));
+        odd.state_hash().unwrap();
+        ran += 1;
+    }
+    passed(&format!("{all} states changed inside: {ran} ran, the others were refused"));
+}
+
+#[test]
+fn a_snapshot_is_what_was_saved_packed_or_not() {
+    let mut machine = machine("long-mode", newest());
+    machine.run_until(30_000);
+    let hash = machine.state_hash().unwrap();
+    for compress in [false, true] {
+        let path = scratch(if compress { "small" } else { "large" });
+        save(&mut machine, &path, &SnapshotOptions { compress, parent: None }).unwrap();
+        let snapshot = Snapshot::open(&path).unwrap();
+        snapshot.verify().unwrap();
+        assert_eq!(snapshot.machine().unwrap().state_hash().unwrap(), hash);
+        std::fs::remove_file(&path).unwrap();
+    }
+}
