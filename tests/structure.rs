@@ -18,6 +18,9 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("cpu", &["isa", "memory", "state"]),
     ("devices", &["memory", "state"]),
     ("machine", &["isa", "memory", "state", "cpu", "devices"]),
+    ("replay", &["isa", "memory", "state", "cpu", "machine"]),
+    ("debugger", &["isa", "memory", "state", "cpu", "machine", "replay"]),
+    ("runner", &["isa", "memory", "state", "cpu", "machine", "replay"]),
     ("host", &["isa", "memory", "state", "cpu", "devices", "machine"]),
 ];
 
@@ -29,6 +32,11 @@ const WALLED: &[(&str, &[&str])] = &[
     ("memmap2", &["cutaway-memory"]),
     ("crossterm", &["cutaway-host"]),
     ("signal-hook", &["cutaway-host"]),
+    ("lz4_flex", &["cutaway-replay"]),
+    ("gdbstub", &["cutaway-debugger"]),
+    ("toml", &["cutaway-runner"]),
+    ("quick-junit", &["cutaway-runner"]),
+    ("indicatif", &["cutaway"]),
     ("clap", &["cutaway", "cutaway-benches", "cutaway-silicon"]),
 ];
 
@@ -37,6 +45,9 @@ const UNSAFE_ALLOWED: &[&str] = &["memory", "cpu"];
 
 /// Crates that name no file, socket, thread or host clock.
 const PURE: &[&str] = &["isa", "state", "memory", "cpu", "devices", "machine"];
+
+/// The one file of those that does: it maps a file that somebody else has opened.
+const MAPS_FILES: &str = "src/memory/src/backing.rs";
 
 const MAX_LINES: usize = 1000;
 
@@ -248,6 +259,9 @@ fn the_machine_names_no_file_socket_thread_or_clock() {
     let forbidden = ["std::fs", "std::net", "std::thread", "std::time", "std::process"];
     for name in PURE {
         for path in crate_files(name) {
+            if relative(&path) == MAPS_FILES {
+                continue;
+            }
             let code = product_code_of(&path);
             for word in forbidden {
                 assert!(!code.contains(word), "{} names {word}", relative(&path));
