@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use cutaway::replay::{Parent, Recording, Snapshot, SnapshotOptions, TimeMachine, save};
+use cutaway::replay::{Recording, Snapshot, SnapshotOptions, TimeMachine, save};
 use cutaway::{Boot, Config, Stop};
 use cutaway_tests::guest::{Guest, usual_config};
 use cutaway_tests::initramfs;
@@ -164,11 +164,12 @@ fn installer_shell(architecture: &str, machine: &str) {
     let (end, hash) = guest.fingerprint();
     drop(guest);
     let opened = Recording::open(&recording.0).unwrap();
-    let (hashes, start) = (opened.journal.hashes(), opened.start.hash().0);
+    let (hashes, start) = (opened.journal.hashes(), opened.start.hash());
     let journal = opened.journal_bytes().unwrap();
     drop(opened);
-    let mut half = recording.replay(None, end / 2).into_machine();
-    let parent = Some(Parent { start, at: half.ticks() });
+    let half = recording.replay(None, end / 2);
+    let parent = Some(half.parent(start));
+    let mut half = half.into_machine();
     save(&mut half, &snapshot.0, &SnapshotOptions { compress: false, parent }).unwrap();
     drop(half);
     let mut rest = recording.replay(Some(&snapshot.0), u64::MAX);

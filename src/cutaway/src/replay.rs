@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use cutaway::host::{Output, RecentExceptions, crash_report};
 use cutaway::replay::{
-    self, DEFAULT_BUDGET, End, Parent, Reached, Recording, ReplayError, Snapshot, SnapshotOptions,
-    TimeMachine,
+    self, DEFAULT_BUDGET, End, Journal, Parent, Reached, Recording, ReplayError, Snapshot,
+    SnapshotOptions, TimeMachine,
 };
 use cutaway::{Machine, Stop};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -113,13 +113,13 @@ fn run_to(mut machine: Machine, count: u64) -> Result<Machine, Failure> {
 
 fn out_of_recording(path: &Path, count: u64) -> Result<(Machine, Option<Parent>), Failure> {
     let recording = open(path)?;
-    let start = recording.start.hash().0;
+    let start = recording.start.hash();
     recording.start.verify().map_err(|error| open_failure(&error, path))?;
     let mut run = TimeMachine::open(recording, 0).map_err(|error| replay_failure(&error))?;
     run.go_forwards_only();
     play(&mut run, Some(count))?;
-    let at = run.machine().ticks();
-    Ok((run.into_machine(), Some(Parent { start, at })))
+    let parent = run.parent(start);
+    Ok((run.into_machine(), Some(parent)))
 }
 
 /// Goes on with a snapshot.
@@ -128,7 +128,8 @@ pub(crate) fn restore(args: &RestoreArgs) -> Result<u8, Failure> {
     let snapshot = Snapshot::open(&args.file).map_err(failed)?;
     let machine = snapshot.machine().map_err(failed)?;
     let check = Some(Check::start(&args.file));
-    let parent = Some(Parent { start: snapshot.hash().0, at: machine.ticks() });
+    let journal = Journal::default().digest_before(0);
+    let parent = Some(Parent { start: snapshot.hash().0, journal, at: machine.ticks() });
     session::hold(&args.session, machine, Start { parent, check })
 }
 
@@ -157,7 +158,7 @@ fn play(run: &mut TimeMachine, count: Option<u64>) -> Result<Reached, Failure> {
 /// Repeats a recorded run.
 pub(crate) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
     let recording = open(&args.file)?;
-    let start = recording.start.hash().0;
+    let start = recording.start.hash();
     let check = Check::start(&args.file);
     let (chain, end) = (recording.journal.chain(), recording.journal.end().cloned());
     let hashes = recording.journal.hashes();
@@ -191,8 +192,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
     check.finish()?;
 
     if args.live {
-        let at = run.machine().ticks();
-        let start = Start { parent: Some(Parent { start, at }), check: None };
+        let start = Start { parent: Some(run.parent(start)), check: None };
         return session::hold(&args.session, run.into_machine(), start);
     }
     match (&reached, end) {

@@ -237,8 +237,16 @@ fn converse(
     }
     end.map(|end| (end, running)).map_err(|error| match error {
         SessionError::Output(error) => output_failure(&error),
-        SessionError::Companion(error) => {
-            Failure::of(HOST_FAILED, &error, "what was written before is whole")
-        }
+        SessionError::Companion(error) => companion_failure(&error),
     })
+}
+
+/// A failure of the keeper: of writing, or of the file that the machine came from.
+fn companion_failure(error: &CompanionError) -> Failure {
+    match error.0.downcast_ref::<ReplayError>() {
+        Some(ReplayError::Damaged { .. }) => {
+            Failure::of(BAD_INPUT, error, "copy it again, or use another one")
+        }
+        _ => Failure::of(HOST_FAILED, error, "what was written before is whole"),
+    }
 }

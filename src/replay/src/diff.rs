@@ -1,8 +1,8 @@
 //! The first instruction at which two runs differ.
 //!
-//! Recorded hashes, where both recordings have them at the same tick, narrow the search down; then
-//! both runs are halved by instruction count until one instruction is left. It is taken that runs
-//! that differ go on differing: what they have in common again later is not looked for.
+//! Both are run on in growing steps, with the hashes of their states compared at each, until they
+//! differ; then the last step is halved until one instruction is left. It is taken that runs that
+//! differ go on differing: what they have in common again later is not looked for.
 
 use crate::{Entry, Reached, ReplayError, TimeMachine};
 use cutaway_cpu::{CpuState, Seg};

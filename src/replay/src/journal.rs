@@ -114,6 +114,18 @@ impl Journal {
         }
     }
 
+    /// A hash over all entries before a tick: of what the run at that tick has come from.
+    #[must_use]
+    pub fn digest_before(&self, tick: u64) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        for entry in self.entries.iter().take_while(|entry| entry.at() < tick) {
+            // An entry that came out of a file can be encoded; one that cannot adds nothing.
+            let bytes = postcard::to_stdvec(entry).unwrap_or_default();
+            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(&bytes);
+        }
+        *hasher.finalize().as_bytes()
+    }
+
     /// How many hashes there are.
     #[must_use]
     pub fn hashes(&self) -> usize {

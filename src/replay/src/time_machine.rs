@@ -77,7 +77,8 @@ impl TimeMachine {
         let machine = snapshot.machine()?;
         let here = machine.ticks();
         let start = recording.start.hash().0;
-        if snapshot.parent() != Some(&Parent { start, at: here }) {
+        let journal = recording.journal.digest_before(here);
+        if snapshot.parent() != Some(&Parent { start, journal, at: here }) {
             return Err(ReplayError::AnotherRun { path: snapshot.path().into() });
         }
         let base = snapshot.memory()?;
@@ -140,6 +141,14 @@ impl TimeMachine {
     /// The state's hash at this instant.
     pub fn state_hash(&mut self) -> Result<StateHash, ReplayError> {
         Ok(self.machine.state_hash()?)
+    }
+
+    /// Where this instant comes from, for a snapshot of it; `start` is the hash of the recording's
+    /// start.
+    #[must_use]
+    pub fn parent(&self, start: StateHash) -> Parent {
+        let at = self.machine.ticks();
+        Parent { start: start.0, journal: self.journal.digest_before(at), at }
     }
 
     /// Bytes and number of the checkpoints.
