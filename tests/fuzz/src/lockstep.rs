@@ -1,15 +1,17 @@
-//! One guest, run three times: whole, in slices, and one tick at a time. All three must end
-//! equal: in one run blocks go down the fast path, in the other each instruction is completed on
-//! its own, so this compares the two paths; and it holds the budget to the tick.
+//! One guest, run four times: whole, in slices, one tick at a time, and looked at by a debugger and a
+//! recorder in between. All must end equal: in one run blocks go down the fast path, in another each
+//! instruction is completed on its own, so this compares the two paths; it holds the budget to the
+//! tick; and nothing that is there to see into the machine may be seen by the guest.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::bus::{Access, World};
+use crate::bus::{Access, RAM_BYTES, World};
 use crate::guest::{Guest, MODES, Mode};
 use crate::noise::Noise;
 use cutaway::CpuModel;
-use cutaway::cpu::{CpuState, Exit, Seg, Vcpu};
+use cutaway::cpu::{Bus, CpuState, Exit, Seg, Vcpu, Watch};
 use cutaway::isa::{decode, disassemble};
+use cutaway::memory::DirtyFor;
 
 /// How a run ended.
 #[derive(PartialEq)]
@@ -69,6 +71,10 @@ impl Case {
         if sliced != single {
             return Err(format!("slices differ: {}", difference(&sliced, &single)));
         }
+        let watched = watched(&guest, budget, &mut noise)?;
+        if watched != single {
+            return Err(format!("a watched run differs: {}", difference(&watched, &single)));
+        }
         Ok(whole.state.ticks)
     }
 }
@@ -97,6 +103,62 @@ fn outcome(
         }
         if exit != Exit::Budget {
             break exit;
+        }
+    };
+    let (dirty, contents) = (world.dirty(), world.contents());
+    Ok(Outcome { exit, state: vcpu.save(), accesses: world.accesses, dirty, contents })
+}
+
+/// Runs a guest in slices; between them it is saved and restored on another vCPU, its writes are
+/// noticed anew, and break- and watchpoints come and go.
+fn watched(guest: &Guest, budget: u64, noise: &mut Noise) -> Result<Outcome, String> {
+    let mut world = World::new(&guest.ram, &guest.rom, guest.pins);
+    let mut vcpu = Vcpu::new(guest.model);
+    vcpu.load(&guest.state);
+    let start = vcpu.ticks();
+    let exit = loop {
+        let left = (start + budget).saturating_sub(vcpu.ticks());
+        if left == 0 {
+            break Exit::Budget;
+        }
+        match noise.below(4) {
+            0 => {
+                let (state, translations) = (vcpu.save(), vcpu.translations());
+                vcpu = Vcpu::new(guest.model);
+                let fits = vcpu.restore(&mut world, &state, &translations);
+                fits.ok_or("translations of its own are refused")?;
+            }
+            1 => {
+                world.memory().clear_dirty(DirtyFor::Hash);
+                vcpu.protect_memory();
+            }
+            2 => {
+                let near = vcpu.save().rip;
+                let places: Vec<_> = (0..noise.below(4)).map(|_| near + noise.below(16)).collect();
+                vcpu.set_breakpoints(&places);
+            }
+            _ => {
+                let watches = (0..noise.below(3)).map(|_| Watch {
+                    start: noise.below(RAM_BYTES),
+                    len: 1 + noise.below(0x2000),
+                    physical: noise.once_in(2),
+                    reads: noise.once_in(2),
+                    writes: true,
+                });
+                let watches: Vec<_> = watches.collect();
+                vcpu.set_watches(&watches, world.memory());
+            }
+        }
+        let before = vcpu.ticks();
+        let slice = 1 + noise.below(left.min(60));
+        let exit = vcpu.run(&mut world, slice);
+        if vcpu.ticks() - before > slice {
+            return Err(format!("a watched run breaks its budget of {slice}"));
+        }
+        match exit {
+            Exit::Budget => {}
+            Exit::Breakpoint | Exit::Watchpoint(_) => vcpu.pass_stops(),
+            exit => break exit,
         }
     };
     let (dirty, contents) = (world.dirty(), world.contents());

@@ -21,11 +21,7 @@ pub fn sound() -> Vec<u8> {
     let model = CpuModel::by_name("pentium3").expect("this model is always there");
     let mut machine = Machine::new(Config::new(model), &Boot::Rom(FIRMWARE)).expect("it starts");
     machine.run_until(10_000);
-    let mut state = State::new();
-    for section in machine.sections().expect("all state can be encoded") {
-        state.add(section).expect("the names differ");
-    }
-    state.to_bytes()
+    machine.save().expect("all state can be encoded").to_bytes()
 }
 
 /// Reads the state of a seed. The answer is whether it was accepted.
