@@ -58,16 +58,19 @@ fn record(compress: bool) -> Vec<u8> {
     let path = scratch(if compress { "packed" } else { "plain" });
     let mut machine = machine("keyboard", newest());
     let options = SnapshotOptions { compress, parent: None };
-    let file = save_recording_start(&mut machine, &path, &options).unwrap();
+    let file = save_recording_start(&mut machine, &path, &options)
+        .expect("the folder for temporary files can be written");
     let mut recorder = Recorder::attach(&mut machine, Box::new(file), 20_000);
     for n in 1..40 {
         machine.run_until(n * 5_000);
-        recorder.between(&mut machine).unwrap();
+        recorder.between(&mut machine).expect("the folder for temporary files can be written");
         machine.input(&Input::Key(vec![0x1c]));
     }
-    recorder.finish(&mut machine, End::Left).unwrap();
-    let bytes = std::fs::read(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
+    recorder
+        .finish(&mut machine, End::Left)
+        .expect("the folder for temporary files can be written");
+    let bytes = std::fs::read(&path).expect("the folder for temporary files can be written");
+    std::fs::remove_file(&path).expect("the folder for temporary files can be written");
     bytes
 }
 

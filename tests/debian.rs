@@ -128,12 +128,16 @@ impl Scratch {
 
     /// The run again, with every hash checked; to so many instructions or to the end.
     fn replay(&self, start: Option<&Path>, count: u64) -> TimeMachine {
-        let recording = Recording::open(&self.0).unwrap();
+        let recording = Recording::open(&self.0).expect("the run can be saved and read back");
         let run = match start {
             None => TimeMachine::open(recording, 0),
-            Some(path) => TimeMachine::open_at(recording, &Snapshot::open(path).unwrap(), 0),
+            Some(path) => TimeMachine::open_at(
+                recording,
+                &Snapshot::open(path).expect("the run can be saved and read back"),
+                0,
+            ),
         };
-        let mut run = run.unwrap();
+        let mut run = run.expect("the run can be saved and read back");
         run.go_forwards_only();
         run.set_verify(true);
         run.goto(count).unwrap_or_else(|error| panic!("{error}"));
@@ -163,17 +167,18 @@ fn installer_shell(architecture: &str, machine: &str) {
 
     let (end, hash) = guest.fingerprint();
     drop(guest);
-    let opened = Recording::open(&recording.0).unwrap();
+    let opened = Recording::open(&recording.0).expect("the run can be saved and read back");
     let (hashes, start) = (opened.journal.hashes(), opened.start.hash());
-    let journal = opened.journal_bytes().unwrap();
+    let journal = opened.journal_bytes().expect("the run can be saved and read back");
     drop(opened);
     let half = recording.replay(None, end / 2);
     let parent = Some(half.parent(start));
     let mut half = half.into_machine();
-    save(&mut half, &snapshot.0, &SnapshotOptions { compress: false, parent }).unwrap();
+    save(&mut half, &snapshot.0, &SnapshotOptions { compress: false, parent })
+        .expect("the run can be saved and read back");
     drop(half);
     let mut rest = recording.replay(Some(&snapshot.0), u64::MAX);
-    let state = rest.state_hash().unwrap();
+    let state = rest.state_hash().expect("the run can be saved and read back");
     assert_eq!((rest.count(), format!("{state:#}")), (end, hash));
     assert!(journal < 200 * 1024, "a journal of {journal} bytes");
 

@@ -168,7 +168,7 @@ fn userland(name: &str, times: usize) {
 
     let fingerprints: Vec<_> = thread::scope(|scope| {
         let run = || {
-            let (guest, printed) = in_a_guest(files, model);
+            let (mut guest, printed) = in_a_guest(files, model);
             assert_same(model, &printed, &host);
             guest.fingerprint()
         };

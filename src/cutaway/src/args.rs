@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Replay(Box<ReplayArgs>),
     /// Find the first instruction at which two recordings differ.
     Diff(DiffArgs),
+    /// Run test files: boot guests, type, expect, check; exit 1 if a case fails.
+    Test(TestArgs),
     /// Write down instructions, exceptions, ports and memory accesses of a stretch of a run.
     Trace(Box<TraceArgs>),
 }
@@ -282,6 +284,39 @@ pub(crate) struct TraceArgs {
     /// Where the trace goes instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// `cutaway test`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TestArgs {
+    /// Test files (TOML), and folders of them
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Cases side by side; 0 for as many as there are cores
+    #[arg(short, long, value_name = "N", default_value_t = 0)]
+    pub(crate) jobs: usize,
+
+    /// Run each case so often, and fail it if two runs differ
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) repeat: u32,
+
+    /// Write a report for CI, in JUnit's XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+
+    /// Folder for the recordings of failures, instead of cutaway-failures
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) keep: Option<PathBuf>,
+
+    /// Only cases with this in their name
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+
+    /// List the cases and run none
+    #[arg(long)]
+    pub(crate) list: bool,
 }
 
 /// How a trace is written.

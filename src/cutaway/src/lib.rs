@@ -16,17 +16,19 @@
 //!
 //! The parts lie in their own modules: [`machine`] the PC, [`cpu`] one vCPU, [`devices`] the
 //! chips, [`memory`] guest memory, [`replay`] snapshots,
-//! recordings and time travel, [`isa`] names and the decoder, [`state`] snapshots and hashes,
+//! recordings and time travel, [`debugger`] the gdb stub, [`runner`] test files, [`isa`] names and the decoder, [`state`] snapshots and hashes,
 //! [`host`] files, terminal and pacing.
 #![forbid(unsafe_code)]
 
 pub use cutaway_cpu as cpu;
+pub use cutaway_debugger as debugger;
 pub use cutaway_devices as devices;
 pub use cutaway_host as host;
 pub use cutaway_isa as isa;
 pub use cutaway_machine as machine;
 pub use cutaway_memory as memory;
 pub use cutaway_replay as replay;
+pub use cutaway_runner as runner;
 pub use cutaway_state as state;
 
 pub use cutaway_devices::CharSink;

@@ -5,12 +5,14 @@ mod args;
 mod check;
 mod exit;
 mod failure;
+mod gdb;
 mod guest;
 mod quantity;
 mod replay;
 mod run;
 mod session;
 mod stats;
+mod test;
 mod trace;
 
 use std::process::ExitCode;
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
             Some(Command::Restore(args)) => replay::restore(&args),
             Some(Command::Replay(args)) => replay::replay(&args),
             Some(Command::Diff(args)) => replay::diff(&args),
+            Some(Command::Test(args)) => test::test(&args),
             Some(Command::Trace(args)) => trace::trace(&args),
         },
         Err(error) if !error.use_stderr() => {

@@ -17,7 +17,7 @@ use crate::check::Check;
 use crate::exit::{BAD_INPUT, DIFFERS, DONE, HOST_FAILED};
 use crate::failure::Failure;
 use crate::session::{self, Start, open_failure, save_failure};
-use crate::{guest, stats};
+use crate::{gdb, guest, stats};
 
 /// Ticks of a replay between two looks at its progress.
 const SLICE_TICKS: u64 = 20_000_000;
@@ -191,11 +191,17 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
     flush(&outputs)?;
     check.finish()?;
 
+    if let (Some(address), false) = (&args.session.gdb, args.live) {
+        return gdb::recording(address, &mut run);
+    }
     if args.live {
         let start = Start { parent: Some(run.parent(start)), check: None };
         return session::hold(&args.session, run.into_machine(), start);
     }
+    // The instant asked for may be the last one.
+    let asked = args.until_instruction.is_some_and(|count| run.count() >= count);
     match (&reached, end) {
+        (_, _) if asked => eprint!("{}", crash_report(run.machine(), &recent)),
         (Reached::End, Some(End::Stopped(why))) => eprintln!("cutaway: the recording ends: {why}"),
         (Reached::End, _) => eprintln!("cutaway: the recording ends"),
         _ => eprint!("{}", crash_report(run.machine(), &recent)),

@@ -16,6 +16,7 @@ use crate::args::SessionArgs;
 use crate::check::Check;
 use crate::exit::{BAD_INPUT, HOST_FAILED, ending};
 use crate::failure::Failure;
+use crate::gdb;
 use crate::stats;
 
 /// Where the machine of a session comes from.
@@ -29,6 +30,10 @@ pub(crate) struct Start {
 
 /// Runs a machine to its end; the result is the exit code.
 pub(crate) fn hold(args: &SessionArgs, mut machine: Machine, start: Start) -> Result<u8, Failure> {
+    if let Some(address) = &args.gdb {
+        start.check.map_or(Ok(()), Check::finish)?;
+        return gdb::live(args, address, machine);
+    }
     let recent = RecentExceptions::default();
     let outputs = connect(args, &mut machine, &recent)?;
     let mut keeper = Keeper::new(args, &mut machine, start)?;
@@ -159,7 +164,7 @@ pub(crate) fn open_failure(error: &ReplayError, path: &Path) -> Failure {
     Failure::of(BAD_INPUT, error, &remedy)
 }
 
-fn output_failure(error: &OutputError) -> Failure {
+pub(crate) fn output_failure(error: &OutputError) -> Failure {
     let code = match error {
         OutputError::Create { .. } => BAD_INPUT,
         OutputError::Write { .. } => HOST_FAILED,

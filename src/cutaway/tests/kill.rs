@@ -26,7 +26,7 @@ fn start(args: &[&str]) -> Child {
 
 /// Milliseconds that look random and are the same in each run.
 fn moment(n: u64) -> Duration {
-    Duration::from_millis(1 + n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & 127)
+    Duration::from_millis(1 + (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & 127))
 }
 
 /// Kills the program after a moment, and gives what it had printed.
@@ -35,8 +35,8 @@ fn kill_after(mut child: Child, time: Duration) -> Vec<u8> {
     // It may have ended by itself, which nothing here makes it do.
     child.kill().expect("the program still runs");
     let mut printed = Vec::new();
-    child.stdout.take().expect("it is a pipe").read_to_end(&mut printed).unwrap();
-    child.wait().unwrap();
+    child.stdout.take().expect("it is a pipe").read_to_end(&mut printed).expect("a pipe can be read");
+    child.wait().expect("it was started here");
     printed
 }
 

@@ -12,6 +12,8 @@ use crate::{End, Entry, Journal, Parent, Recording, ReplayError, Snapshot};
 use cutaway_machine::{Input, Machine, Stop, Stops};
 use cutaway_memory::Backing;
 use cutaway_state::StateHash;
+use std::cell::Cell;
+use std::rc::Rc;
 
 /// Bytes that checkpoints may take.
 pub const DEFAULT_BUDGET: usize = 1 << 30;
@@ -56,6 +58,10 @@ pub struct TimeMachine {
     verify: bool,
     /// Instructions between two checkpoints.
     spacing: u64,
+    /// The last tick that the run has come to.
+    frontier: u64,
+    /// Whether this instant lies before it.
+    past: Rc<Cell<bool>>,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) stops: Stops,
 }
@@ -101,7 +107,7 @@ impl TimeMachine {
         budget: usize,
     ) -> Result<Self, ReplayError> {
         let checkpoints = Checkpoints::new(&mut machine, base, budget)?;
-        let stops = Stops::default();
+        let (stops, frontier) = (Stops::default(), machine.ticks());
         Ok(Self {
             machine,
             journal,
@@ -109,6 +115,8 @@ impl TimeMachine {
             live,
             verify: false,
             spacing: SPACING,
+            frontier,
+            past: Rc::default(),
             checkpoints,
             stops,
         })
@@ -149,6 +157,12 @@ impl TimeMachine {
     pub fn parent(&self, start: StateHash) -> Parent {
         let at = self.machine.ticks();
         Parent { start: start.0, journal: self.journal.digest_before(at), at }
+    }
+
+    /// Whether what happens has happened before: who shows what the guest prints looks here.
+    #[must_use]
+    pub fn past(&self) -> Rc<Cell<bool>> {
+        self.past.clone()
     }
 
     /// Bytes and number of the checkpoints.
@@ -192,6 +206,8 @@ impl TimeMachine {
     pub fn go_live(&mut self) {
         self.journal.entries.truncate(self.next);
         self.checkpoints.forget_after(self.machine.ticks());
+        self.frontier = self.machine.ticks();
+        self.past.set(false);
         self.live = true;
     }
 
@@ -248,6 +264,7 @@ impl TimeMachine {
     /// Goes to the last checkpoint up to a tick.
     pub(crate) fn restore_tick(&mut self, ticks: u64) -> Result<(), ReplayError> {
         let restored = self.checkpoints.restore(&mut self.machine, ticks)?;
+        self.past.set(self.machine.ticks() < self.frontier);
         self.next = restored.entries;
         Ok(())
     }
@@ -269,6 +286,7 @@ impl TimeMachine {
 
     /// Runs forwards, with what the journal says at its ticks.
     pub(crate) fn run(&mut self, goal: Goal) -> Result<Reached, ReplayError> {
+        let mut is_idle = false;
         loop {
             let (ticks, count) = (self.machine.ticks(), self.count());
             let is_there = match goal {
@@ -285,19 +303,32 @@ impl TimeMachine {
                 self.checkpoints.add(&mut self.machine, self.next)?;
             }
             let mut limit = match goal {
+                // A halted machine has nothing to count before its next deadline.
+                Goal::Count(_) if is_idle => {
+                    self.machine.next_deadline().unwrap_or(u64::MAX).max(ticks + 1)
+                }
                 Goal::Count(goal) => ticks.saturating_add(goal - count),
                 Goal::Tick(goal) => goal,
             };
             let due = self.checkpoints.last_count().saturating_add(self.spacing);
-            if due > count {
+            if due > count && !is_idle {
                 limit = limit.min(ticks.saturating_add(due - count));
             }
             match self.journal.entries.get(self.next) {
                 Some(entry) => limit = limit.min(entry.at()),
+                None if self.live && limit == u64::MAX => return Ok(Reached::Stop(Stop::Idle)),
                 None if self.live => {}
                 None => return Ok(Reached::End),
             }
-            match self.machine.run_until(limit) {
+            self.past.set(ticks < self.frontier);
+            if ticks < self.frontier {
+                limit = limit.min(self.frontier);
+            }
+            let stop = self.machine.run_until(limit);
+            self.frontier = self.frontier.max(self.machine.ticks());
+            self.past.set(self.machine.ticks() < self.frontier);
+            is_idle = self.count() == count;
+            match stop {
                 Stop::Limit => {}
                 stop @ (Stop::Breakpoint
                 | Stop::Watchpoint(_)

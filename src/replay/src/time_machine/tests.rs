@@ -247,3 +247,21 @@ fn a_recording_can_be_left_for_another_run() {
     assert!(run.journal().entries.iter().all(|entry| entry.at() <= tick));
     assert_ne!(run.state_hash().unwrap(), hash);
 }
+
+/// A ROM that halts with interrupts on, and nothing to wake it: an instruction never comes.
+#[test]
+fn a_step_over_a_halt_without_end_says_so() {
+    let mut image = vec![0xf4; 0x1000];
+    image[..3].copy_from_slice(&[0xfb, 0xf4, 0xf4]); // STI; HLT; HLT
+    image[0xff0..0xff3].copy_from_slice(&[0xe9, 0x0d, 0xf0]); // JMP f000:f000
+    let cpu = cutaway_machine::CpuModel::by_name("486").unwrap();
+    let config =
+        cutaway_machine::Config { memory_bytes: 1 << 20, ..cutaway_machine::Config::new(cpu) };
+    let machine = Machine::new(config, &cutaway_machine::Boot::Rom(&image)).unwrap();
+    let mut run = TimeMachine::live(machine, DEFAULT_BUDGET).unwrap();
+
+    assert!(matches!(run.goto(3).unwrap(), Reached::Goal));
+    let reached = run.step().unwrap();
+
+    assert!(matches!(reached, Reached::Stop(Stop::Idle)), "{reached:?}");
+}
