@@ -35,7 +35,12 @@ fn kill_after(mut child: Child, time: Duration) -> Vec<u8> {
     // It may have ended by itself, which nothing here makes it do.
     child.kill().expect("the program still runs");
     let mut printed = Vec::new();
-    child.stdout.take().expect("it is a pipe").read_to_end(&mut printed).expect("a pipe can be read");
+    child
+        .stdout
+        .take()
+        .expect("it is a pipe")
+        .read_to_end(&mut printed)
+        .expect("a pipe can be read");
     child.wait().expect("it was started here");
     printed
 }

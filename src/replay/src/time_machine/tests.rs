@@ -172,9 +172,9 @@ fn a_watched_run_is_the_run() {
     let mut stopped = 0;
     while run.count() < 25_000 {
         let left = 25_000 - run.count();
-        match run.resume(left).unwrap() {
-            Reached::Stop(Stop::Watchpoint(_) | Stop::Port(_) | Stop::Exception(_)) => stopped += 1,
-            _ => {}
+        let reached = run.resume(left).unwrap();
+        if let Reached::Stop(Stop::Watchpoint(_) | Stop::Port(_) | Stop::Exception(_)) = reached {
+            stopped += 1;
         }
     }
 
