@@ -10,9 +10,12 @@
 //! stack pointer is what the register holds; the stack of 16-bit code is at `$ss_base + $sp`.
 //! A breakpoint counts by its linear address, in whatever address space it is met.
 //!
-//! **Registers.** gdb takes one description a session: `i386:x86-64` where the CPU model has long
-//! mode, else `i386`; [`Options::architecture`] can choose. gdb decodes code by its own setting,
-//! `set architecture`; `monitor mode` says which fits the running code.
+//! **Registers.** gdb takes one description a session: 64-bit registers where the CPU model has
+//! long mode, else 32-bit ones; [`Options::architecture`] can choose. A session that begins in 16-
+//! or 32-bit code of a 64-bit CPU has both. The architecture in it, by which gdb decodes code, is
+//! that of the code at the beginning; `set architecture` changes it as the CPU changes its mode,
+//! and `monitor mode` says to which. From `i386`, or with 64-bit registers alone, gdb does not get
+//! to `i8086`: then `monitor disassemble` helps, or to connect again.
 //!
 //! **Changes.** Memory, general registers and the instruction pointer of a live machine can be
 //! changed; this is an input like others, part of its history. A recording cannot be changed.
@@ -25,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod breakpoints;
 mod description;
 mod error;
 mod inspect;

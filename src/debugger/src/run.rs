@@ -108,6 +108,7 @@ impl Session<'_> {
         let end = self.time_machine.machine().ticks().saturating_add(SLICE);
         for _ in 0..DEADLINES {
             // One tick: an instruction, the delivery of an interrupt, or a tick in HLT.
+            let due = self.time_machine.machine().next_deadline().unwrap_or(u64::MAX);
             let now = self.time_machine.machine().ticks();
             let reached = self.time_machine.run_until(now.saturating_add(1))?;
             if let Some(outcome) = self.outcome(reached) {
@@ -116,10 +117,11 @@ impl Session<'_> {
             if self.time_machine.count() >= until {
                 return Ok(Some(Outcome::of(SingleThreadStopReason::DoneStep)));
             }
-            // In HLT nothing happens before the next deadline or the next input.
+            // In HLT nothing happens before the next deadline or the next input; but what came due
+            // with this tick may wake the CPU in the next.
             let now = self.time_machine.machine().ticks();
             let next = self.next_change(now).min(end);
-            if self.time_machine.machine().is_halted() && next > now {
+            if now < due && next > now && self.time_machine.machine().is_halted() {
                 let reached = self.time_machine.run_until(next)?;
                 if let Some(outcome) = self.outcome(reached) {
                     return Ok(Some(outcome));
@@ -132,11 +134,11 @@ impl Session<'_> {
         Ok(None)
     }
 
-    /// The tick at which something can happen to a CPU that waits.
+    /// The tick at which something can happen to a CPU that waits: now, if an input may be due.
     fn next_change(&self, now: u64) -> u64 {
         let deadline = self.time_machine.machine().next_deadline().unwrap_or(u64::MAX);
         let entries = &self.time_machine.journal().entries;
-        let next = entries.partition_point(|entry| entry.at() <= now);
+        let next = entries.partition_point(|entry| entry.at() < now);
         entries.get(next).map_or(deadline, |entry| deadline.min(entry.at()))
     }
 

@@ -1,4 +1,4 @@
-//! The machine as gdbstub's target: registers, memory, breakpoints and watchpoints.
+//! The machine as gdbstub's target: registers, memory, and what gdb wants it to do.
 //!
 //! What changes the machine enters as inputs do, bit by bit ([`Fault::FlipBit`],
 //! [`Fault::FlipRegister`]), so that it is part of the run's history: going back before it and
@@ -25,10 +25,7 @@ use gdbstub::target::ext::base::singlethread::{
     SingleThreadBase, SingleThreadResume, SingleThreadResumeOps, SingleThreadSingleStep,
     SingleThreadSingleStepOps,
 };
-use gdbstub::target::ext::breakpoints::{
-    Breakpoints, BreakpointsOps, HwBreakpoint, HwBreakpointOps, HwWatchpoint, HwWatchpointOps,
-    SwBreakpoint, SwBreakpointOps, WatchKind,
-};
+use gdbstub::target::ext::breakpoints::{BreakpointsOps, WatchKind};
 use gdbstub::target::ext::monitor_cmd::{ConsoleOutput, MonitorCmd, MonitorCmdOps};
 use gdbstub::target::ext::target_description_xml_override::{
     TargetDescriptionXmlOverride, TargetDescriptionXmlOverrideOps,
@@ -36,8 +33,6 @@ use gdbstub::target::ext::target_description_xml_override::{
 use gdbstub::target::{Target, TargetError, TargetResult};
 use std::num::NonZeroUsize;
 
-/// More of one kind than a person sets; bounds what a client can ask for.
-const MAX_STOPS: usize = 1024;
 /// EFAULT, EINVAL and EROFS, as gdb's error numbers.
 const BAD_ADDRESS: u8 = 14;
 const INVALID: u8 = 22;
@@ -378,87 +373,6 @@ impl ReverseCont<()> for Session<'_> {
     fn reverse_cont(&mut self) -> Result<(), ReplayError> {
         self.order = Order::ContinueBack;
         Ok(())
-    }
-}
-
-impl Breakpoints for Session<'_> {
-    fn support_sw_breakpoint(&mut self) -> Option<SwBreakpointOps<'_, Self>> {
-        Some(self)
-    }
-
-    fn support_hw_breakpoint(&mut self) -> Option<HwBreakpointOps<'_, Self>> {
-        Some(self)
-    }
-
-    fn support_hw_watchpoint(&mut self) -> Option<HwWatchpointOps<'_, Self>> {
-        Some(self)
-    }
-}
-
-/// Adds, unless it is there; returns whether it is now.
-fn add<T: PartialEq>(list: &mut Vec<T>, new: T) -> bool {
-    let known = list.contains(&new);
-    if !known && list.len() < MAX_STOPS {
-        list.push(new);
-        return true;
-    }
-    known
-}
-
-/// Removes; returns whether it was there.
-fn remove<T: PartialEq>(list: &mut Vec<T>, gone: &T) -> bool {
-    let before = list.len();
-    list.retain(|one| one != gone);
-    list.len() < before
-}
-
-impl SwBreakpoint for Session<'_> {
-    fn add_sw_breakpoint(&mut self, address: u64, _kind: usize) -> TargetResult<bool, Self> {
-        Ok(add(&mut self.software, address))
-    }
-
-    fn remove_sw_breakpoint(&mut self, address: u64, _kind: usize) -> TargetResult<bool, Self> {
-        Ok(remove(&mut self.software, &address))
-    }
-}
-
-impl HwBreakpoint for Session<'_> {
-    fn add_hw_breakpoint(&mut self, address: u64, _kind: usize) -> TargetResult<bool, Self> {
-        Ok(add(&mut self.hardware, address))
-    }
-
-    fn remove_hw_breakpoint(&mut self, address: u64, _kind: usize) -> TargetResult<bool, Self> {
-        Ok(remove(&mut self.hardware, &address))
-    }
-}
-
-/// The watch of a watchpoint; its addresses are linear.
-fn watch(start: u64, len: u64, kind: WatchKind) -> (Watch, WatchKind) {
-    let (reads, writes) = match kind {
-        WatchKind::Read => (true, false),
-        WatchKind::Write => (false, true),
-        WatchKind::ReadWrite => (true, true),
-    };
-    (Watch { start, len, physical: false, reads, writes }, kind)
-}
-
-impl HwWatchpoint for Session<'_> {
-    fn add_hw_watchpoint(
-        &mut self,
-        start: u64,
-        len: u64,
-        kind: WatchKind,
-    ) -> TargetResult<bool, Self> {
-        Ok(add(&mut self.watches, watch(start, len, kind)))
-    }
-
-    fn remove_hw_watchpoint(
-        &mut self,
-        start: u64,
-        len: u64,
-        kind: WatchKind,
-    ) -> TargetResult<bool, Self> {
-        Ok(remove(&mut self.watches, &watch(start, len, kind)))
     }
 }
 

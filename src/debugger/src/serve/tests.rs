@@ -16,9 +16,13 @@ const ASLEEP: &[u8] = &[0xfb, 0xf4];
 fn machine(code: &[u8]) -> TimeMachine {
     let mut image = vec![0xf4; ROM_BYTES];
     image[RESET..RESET + code.len()].copy_from_slice(code);
+    of_image(&image)
+}
+
+fn of_image(image: &[u8]) -> TimeMachine {
     let cpu = CpuModel::by_name("x86-64-v3").unwrap();
     let config = Config { memory_bytes: 1 << 20, ..Config::new(cpu) };
-    let machine = Machine::new(config, &Boot::Rom(&image)).unwrap();
+    let machine = Machine::new(config, &Boot::Rom(image)).unwrap();
     TimeMachine::live(machine, DEFAULT_BUDGET).unwrap()
 }
 
@@ -104,31 +108,39 @@ fn a_step_in_hlt_waits_until_it_is_interrupted() {
     assert_eq!(run.count(), 2);
 }
 
-/// Behind HLT stands HLT, too; the interrupt that ends the first is delivered as a step of its own.
+/// A machine that does this, far from the reset vector.
+fn long_machine(code: &[u8]) -> TimeMachine {
+    let mut image = vec![0xf4; ROM_BYTES];
+    image[0x100..0x100 + code.len()].copy_from_slice(code);
+    let distance = 0x100_u16.wrapping_sub(RESET as u16 + 3).to_le_bytes();
+    image[RESET..RESET + 3].copy_from_slice(&[0xe9, distance[0], distance[1]]); // jmp rel16
+    of_image(&image)
+}
+
+/// Writes bytes to ports: mov al, imm8; out imm8, al.
+fn writes(all: &[(u8, u8)]) -> Vec<u8> {
+    all.iter().flat_map(|&(port, value)| [0xb0, value, 0xe6, port]).collect()
+}
+
+/// ICW1 to ICW4 with vectors from 8 on, and OCW1 with one line open (8259A datasheet).
+fn interrupts(mask: u8) -> [(u8, u8); 5] {
+    [(0x20, 0x11), (0x21, 0x08), (0x21, 0x04), (0x21, 0x01), (0x21, mask)]
+}
+
+/// The interrupt that ends HLT is delivered as a step of its own.
 #[test]
 fn a_step_in_hlt_ends_with_what_wakes_it() {
-    // Unmasks IRQ 1 and routes it to vector 8: ICW1 to ICW4, OCW1 (8259A datasheet), then STI, HLT.
-    let mut code = Vec::new();
-    for (port, value) in [(0x20, 0x11), (0x21, 0x08), (0x21, 0x04), (0x21, 0x01), (0x21, 0xfd)] {
-        code.extend([0xb0, value, 0xe6, port]); // mov al, imm8; out imm8, al
-    }
+    let mut code = writes(&interrupts(0xfd));
     code.extend(ASLEEP);
-    // Before the reset vector, which jumps there: jmp rel16.
-    let mut image = vec![0xf4; ROM_BYTES];
-    image[0x100..0x100 + code.len()].copy_from_slice(&code);
-    let rel = 0x100_u16.wrapping_sub(RESET as u16 + 3).to_le_bytes();
-    image[RESET..RESET + 3].copy_from_slice(&[0xe9, rel[0], rel[1]]);
-    let config =
-        Config { memory_bytes: 1 << 20, ..Config::new(CpuModel::by_name("x86-64-v3").unwrap()) };
-    let machine = Machine::new(config, &Boot::Rom(&image)).unwrap();
-    let mut run = TimeMachine::live(machine, DEFAULT_BUDGET).unwrap();
+    let mut run = long_machine(&code);
     // The jump, five times two instructions, STI and HLT.
     let asleep = 1 + 10 + 2;
     let mut client = Script::default();
-    for _ in 0..asleep {
+    for _ in 0..=asleep {
         client = client.packet("s");
     }
-    client = client.packet("s").pause().pause().packet("D");
+    // Then once more, with the key out of the history.
+    client = client.pause().packet("bs").packet("s").pause().pause().packet("D");
     let mut pressed = false;
     let mut between = |run: &mut TimeMachine, moment: Moment| {
         if moment == Moment::Running && !pressed && run.machine().is_halted() {
@@ -142,9 +154,33 @@ fn a_step_in_hlt_ends_with_what_wakes_it() {
     let ended = serve(&mut run, &mut client, options).unwrap();
 
     assert_eq!(ended, Ended::Detached);
-    assert_eq!(client.text().matches("$S05#b8").count(), asleep + 1);
+    assert_eq!(client.text().matches("$S05#b8").count(), asleep + 3);
     assert_eq!(run.count(), asleep as u64 + 1);
     assert!(!run.machine().is_halted());
+}
+
+/// Counter 0 in mode 0 counts out around HLT, at each distance from it: the step is always one.
+#[test]
+fn a_step_in_hlt_is_one_whenever_the_timer_comes() {
+    let mut halted = 0;
+    for nops in 0..1_200_u16 {
+        // OUT goes high 4 clocks, some 3,350 ticks, behind the last write: the count loads with
+        // one, and three more count it out (8254 datasheet, "Mode 0").
+        let mut code = writes(&interrupts(0xfe));
+        code.extend(writes(&[(0x43, 0x30), (0x40, 3), (0x40, 0)]));
+        code.extend(vec![0x90; usize::from(nops) + 1_800]);
+        code.extend(ASLEEP);
+        let mut run = long_machine(&code);
+        let asleep = 1 + 16 + u64::from(nops) + 1_800 + 2;
+        run.goto(asleep).unwrap();
+        halted += u32::from(run.machine().is_halted());
+        let mut client = Script::default().packet("s").pause().pause().packet("D");
+
+        client.serve(&mut run).unwrap();
+
+        assert_eq!(run.count(), asleep + 1, "{nops}");
+    }
+    assert!(halted > 0);
 }
 
 /// Leaving a breakpoint by a step and coming back to it.
