@@ -36,7 +36,7 @@ const WALLED: &[(&str, &[&str])] = &[
     ("gdbstub", &["cutaway-debugger"]),
     ("toml", &["cutaway-runner"]),
     ("quick-junit", &["cutaway-runner"]),
-    ("indicatif", &["cutaway"]),
+    ("indicatif", &["cutaway", "cutaway-silicon"]),
     ("clap", &["cutaway", "cutaway-benches", "cutaway-silicon"]),
 ];
 

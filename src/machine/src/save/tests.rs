@@ -1,3 +1,5 @@
+//! Saving, restoring and going back, on a test ROM.
+
 use super::*;
 use crate::{Boot, Stop};
 
