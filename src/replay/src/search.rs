@@ -94,6 +94,8 @@ impl TimeMachine {
     pub fn continue_back(&mut self) -> Result<Reached, ReplayError> {
         let mut until = self.machine().ticks();
         let here = self.count();
+        // The instant that the last run went on from is past again and stops like any other.
+        self.machine_mut().pass_stops();
         while let Some(from) = self.checkpoints.tick_before(until) {
             self.restore_tick(from)?;
             if let Some(hit) = self.last_hit(until, here)? {

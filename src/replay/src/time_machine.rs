@@ -296,23 +296,25 @@ impl TimeMachine {
             if is_there {
                 return Ok(Reached::Goal);
             }
+            let entries = self.next;
             if self.happen(ticks)? {
                 return Ok(Reached::End);
             }
+            // What has just entered may wake it.
+            is_idle &= self.next == entries;
+            let due = self.machine.next_deadline().unwrap_or(u64::MAX);
             if count >= self.checkpoints.last_count().saturating_add(self.spacing) {
                 self.checkpoints.add(&mut self.machine, self.next)?;
             }
             let mut limit = match goal {
                 // A halted machine has nothing to count before its next deadline.
-                Goal::Count(_) if is_idle => {
-                    self.machine.next_deadline().unwrap_or(u64::MAX).max(ticks + 1)
-                }
+                Goal::Count(_) if is_idle => due.max(ticks + 1),
                 Goal::Count(goal) => ticks.saturating_add(goal - count),
                 Goal::Tick(goal) => goal,
             };
-            let due = self.checkpoints.last_count().saturating_add(self.spacing);
-            if due > count && !is_idle {
-                limit = limit.min(ticks.saturating_add(due - count));
+            let checkpoint = self.checkpoints.last_count().saturating_add(self.spacing);
+            if checkpoint > count && !is_idle {
+                limit = limit.min(ticks.saturating_add(checkpoint - count));
             }
             match self.journal.entries.get(self.next) {
                 Some(entry) => limit = limit.min(entry.at()),
@@ -327,7 +329,8 @@ impl TimeMachine {
             let stop = self.machine.run_until(limit);
             self.frontier = self.frontier.max(self.machine.ticks());
             self.past.set(self.machine.ticks() < self.frontier);
-            is_idle = self.count() == count;
+            // What came due on the way, or just now, may wake it with the next tick.
+            is_idle = self.count() == count && self.machine.ticks() < due;
             match stop {
                 Stop::Limit => {}
                 stop @ (Stop::Breakpoint

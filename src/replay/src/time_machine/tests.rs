@@ -1,3 +1,5 @@
+//! Every instant from either side, searches backwards, and recordings, on test ROMs.
+
 use super::*;
 use crate::test_machine::machine;
 use crate::{Recorder, Register};
@@ -264,4 +266,51 @@ fn a_step_over_a_halt_without_end_says_so() {
     let reached = run.step().unwrap();
 
     assert!(matches!(reached, Reached::Stop(Stop::Idle)), "{reached:?}");
+}
+
+/// A timer wakes the halted guest: each instruction comes at the first deadline, not at a later one,
+/// however the run was cut before.
+#[test]
+fn a_step_over_a_halt_ends_at_its_next_instruction() {
+    #[rustfmt::skip]
+    let code = [
+        0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xd0, 0xbc, 0x00, 0x70, // XOR AX, AX; MOV DS and SS; MOV SP, 7000h
+        0xc7, 0x06, 0x20, 0x00, 0x40, 0xf0,                   // MOV word [20h], f040h: vector 8
+        0xc7, 0x06, 0x22, 0x00, 0x00, 0xf0,                   // MOV word [22h], f000h
+        0xb0, 0x11, 0xe6, 0x20, 0xb0, 0x08, 0xe6, 0x21,       // ICW1, ICW2: vectors from 8 on
+        0xb0, 0x04, 0xe6, 0x21, 0xb0, 0x01, 0xe6, 0x21,       // ICW3, ICW4
+        0xb0, 0xfe, 0xe6, 0x21,                               // OCW1: IRQ 0 alone
+        0xb0, 0x34, 0xe6, 0x43, 0xb0, 0x00, 0xe6, 0x40,       // counter 0, mode 2,
+        0xb0, 0x01, 0xe6, 0x40,                               // every 256 clocks
+        0xfb, 0xf4, 0xeb, 0xfd,                               // STI; again: HLT; JMP again
+    ];
+    let mut image = vec![0xf4; 0x1000];
+    image[..code.len()].copy_from_slice(&code);
+    image[0x40..0x47].copy_from_slice(&[0x50, 0xb0, 0x20, 0xe6, 0x20, 0x58, 0xcf]); // EOI; IRET
+    image[0xff0..0xff3].copy_from_slice(&[0xe9, 0x0d, 0xf0]); // JMP f000:f000
+    let make = || {
+        let cpu = cutaway_machine::CpuModel::by_name("486").unwrap();
+        let config = cutaway_machine::Config::new(cpu);
+        let config = cutaway_machine::Config { memory_bytes: 1 << 20, ..config };
+        Machine::new(config, &cutaway_machine::Boot::Rom(&image)).unwrap()
+    };
+    let mut straight = make();
+    let mut expected = vec![straight.ticks()];
+    while expected.len() < 90 {
+        let before = straight.stats().instructions;
+        straight.run_until(straight.ticks() + 1);
+        if straight.stats().instructions > before {
+            expected.push(straight.ticks());
+        }
+    }
+
+    let mut run = TimeMachine::live(make(), DEFAULT_BUDGET).unwrap();
+    for (count, ticks) in expected.iter().enumerate().skip(1) {
+        assert!(matches!(run.step().unwrap(), Reached::Goal));
+        assert_eq!((run.count(), run.machine().ticks()), (count as u64, *ticks));
+    }
+    for (count, ticks) in expected.iter().enumerate().rev() {
+        run.goto(count as u64).unwrap();
+        assert_eq!(run.machine().ticks(), *ticks, "back at {count}");
+    }
 }
