@@ -31,7 +31,7 @@ impl PortDevice for DebugConsole {
 
     fn write(&mut self, offset: u16, value: u8, ctx: &mut Ctx<'_>) {
         if offset == 0 {
-            ctx.chars.put(value);
+            ctx.chars.put_at(value, ctx.now);
         }
     }
 }

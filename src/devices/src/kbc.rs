@@ -13,6 +13,7 @@
 //! Unverified: the command byte after power-on is as firmware leaves it, for guests that start
 //! without one.
 
+mod inspect;
 mod keyboard;
 mod scan_codes;
 #[cfg(test)]

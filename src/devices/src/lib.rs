@@ -14,6 +14,7 @@ mod acpi;
 mod coprocessor;
 mod debug_exit;
 mod debug_port;
+mod inspect;
 mod kbc;
 mod pic;
 mod pit;
@@ -29,6 +30,7 @@ pub use acpi::{ACPI_DISABLE, ACPI_ENABLE, AcpiPm, PM_TIMER_HZ};
 pub use coprocessor::CoprocessorError;
 pub use debug_exit::DebugExit;
 pub use debug_port::{DebugConsole, PostCode};
+pub use inspect::Reading;
 pub use kbc::Kbc;
 pub use pic::PicPair;
 pub use pit::{PIT_HZ, Pit};
@@ -82,6 +84,12 @@ pub struct Ctx<'a> {
 pub trait CharSink {
     /// One character, in the order sent.
     fn put(&mut self, byte: u8);
+
+    /// The same, with the time at which it left the chip.
+    fn put_at(&mut self, byte: u8, now: GuestTime) {
+        let _ = now;
+        self.put(byte);
+    }
 }
 
 /// A plug with nothing on it: characters vanish.

@@ -13,6 +13,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+use crate::inspect::Reading;
 use crate::{Ctx, OPEN_BUS, PortDevice};
 use i8259::Pic;
 
@@ -97,6 +98,18 @@ impl PicPair {
 
     fn update_cascade(&mut self) {
         self.master.set_line(CASCADE, self.slave.int());
+    }
+}
+
+impl PicPair {
+    /// The registers of both chips. In lists of lines, bit 0 stands first.
+    #[must_use]
+    pub fn inspect(&self) -> Vec<Reading> {
+        let intr = if self.intr() { "high: an interrupt waits" } else { "low" };
+        let mut readings = vec![Reading::new("INTR", intr)];
+        readings.extend(self.master.inspect("master", 0));
+        readings.extend(self.slave.inspect("slave", 8));
+        readings
     }
 }
 

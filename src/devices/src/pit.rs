@@ -17,6 +17,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+use crate::inspect::Reading;
 use crate::{Ctx, GuestTime, OPEN_BUS, PortDevice};
 use counter::Counter;
 
@@ -91,6 +92,22 @@ impl Pit {
         } else {
             counter.program(value, clock);
         }
+    }
+}
+
+impl Pit {
+    /// The three counters at an instant.
+    #[must_use]
+    pub fn inspect(&self, now: GuestTime) -> Vec<Reading> {
+        let mut readings = Vec::new();
+        for (number, counter) in self.counters.iter().enumerate() {
+            readings.extend(counter.inspect(number, now.clocks(PIT_HZ)));
+        }
+        if let Some(edge) = self.next_edge(0, now) {
+            let ns = edge.since(now);
+            readings.push(Reading::new("next edge of OUT 0", format!("in {ns} ns")));
+        }
+        readings
     }
 }
 

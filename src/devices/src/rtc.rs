@@ -11,6 +11,7 @@
 //! for the nearest valid value when the next update comes.
 
 mod calendar;
+mod inspect;
 #[cfg(test)]
 mod tests;
 

@@ -12,6 +12,7 @@
 //! Unverified: a divisor of 0 counts as 65,536; after power-on it is 12 (9600 baud), where the
 //! datasheet leaves it undefined.
 
+mod inspect;
 mod receiver;
 #[cfg(test)]
 mod tests;
@@ -203,7 +204,7 @@ impl Uart {
     pub fn flush(&mut self, ctx: &mut Ctx<'_>) {
         if !self.is_loopback() {
             for byte in self.transmitter.drain() {
-                ctx.chars.put(byte);
+                ctx.chars.put_at(byte, ctx.now);
             }
         }
     }
@@ -419,7 +420,7 @@ impl PortDevice for Uart {
                 self.receiver.advance(end);
                 self.take(byte, 0, end);
             } else {
-                ctx.chars.put(byte);
+                ctx.chars.put_at(byte, ctx.now);
             }
             if next_end == GuestTime::MAX {
                 break; // the end of time

@@ -13,7 +13,7 @@ use crate::memory_map::{high_memory_bytes, low_memory_end};
 use crate::wiring::{irq, port};
 use cutaway_devices::{
     AcpiPm, CharSink, CoprocessorError, Ctx, DebugConsole, DebugExit, GuestTime, Kbc, PicPair, Pit,
-    Port61, Port92, PortDevice, PostCode, PowerRequest, ResetControl, Rtc, Unconnected,
+    Port61, Port92, PortDevice, PostCode, PowerRequest, Reading, ResetControl, Rtc, Unconnected,
 };
 use cutaway_state::{Section, State, StateError};
 use serde::{Deserialize, Serialize};
@@ -103,6 +103,15 @@ impl Sinks {
             _ => &mut self.nowhere,
         }
     }
+}
+
+/// A chip and what it shows of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChipView {
+    /// `pic`, `pit`, `rtc`, `kbc`, `com1` to `com4`.
+    pub name: String,
+    /// Its registers, pins and buffers.
+    pub readings: Vec<Reading>,
 }
 
 /// What a chip wants of the whole machine.
@@ -288,6 +297,21 @@ impl Chips {
             self.com[number].flush(&mut Ctx { now, chars: sinks.of(chip) });
             self.wire(chip, now);
         }
+    }
+
+    /// Chips by name, with what each shows of itself.
+    pub(crate) fn inspect(&self, now: GuestTime) -> Vec<ChipView> {
+        let view = |name: &str, readings| ChipView { name: name.to_owned(), readings };
+        let mut views = vec![
+            view("pic", self.pic.inspect()),
+            view("pit", self.pit.inspect(now)),
+            view("rtc", self.rtc.inspect(now)),
+            view("kbc", self.kbc.inspect(now)),
+        ];
+        for (number, com) in self.com.iter().enumerate() {
+            views.push(view(&format!("com{}", number + 1), com.inspect()));
+        }
+        views
     }
 
     /// The value last written to the POST port.

@@ -5,7 +5,7 @@
 //! line starts at once when it was idle.
 //! Not modelled: a terminal that ignores the guest's pace; line errors; flow control by RTS.
 
-use cutaway_devices::{Ctx, GuestTime, LineSpeed, PortDevice, Uart};
+use cutaway_devices::{Ctx, GuestTime, LineSpeed, PortDevice, Reading, Uart};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -44,6 +44,14 @@ impl ComPort {
     pub(crate) fn send(&mut self, bytes: &[u8], now: GuestTime) {
         self.waiting.extend(bytes);
         self.deliver(now);
+    }
+
+    /// The UART's registers, and what is still on the line.
+    pub(crate) fn inspect(&self) -> Vec<Reading> {
+        let mut readings = self.uart.inspect();
+        let waiting = format!("{} characters not there yet", self.waiting.len());
+        readings.push(Reading { name: "line in".to_owned(), value: waiting });
+        readings
     }
 
     /// Characters that the guest has not got yet.

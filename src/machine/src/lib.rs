@@ -23,9 +23,10 @@ mod wiring;
 
 pub use board::{EventSink, PortAccess};
 pub use boot::{Boot, BootError, KernelKind, LinuxHeader, kernel_kind};
+pub use chips::ChipView;
 pub use config::{Config, MachineError, OnReset};
 pub use cutaway_cpu::{CpuModel, Event, Touch, TraceClasses, Unimplemented, Watch};
-pub use cutaway_devices::{CharSink, Unconnected};
+pub use cutaway_devices::{CharSink, GuestTime, Reading, Unconnected};
 pub use cutaway_state::StateHash;
 pub use fault::{Fault, register_number};
 pub use machine::{Input, InputLog, Machine, Stop};

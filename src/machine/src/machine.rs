@@ -9,13 +9,13 @@
 
 use crate::board::{Board, EventSink, PortAccess};
 use crate::boot::{self, Boot};
-use crate::chips::Request;
+use crate::chips::{ChipView, Request};
 use crate::config::{Config, MachineError, OnReset};
 use crate::fault::Fault;
 use crate::post;
 use crate::stats::{ExitCounts, Stats};
 use cutaway_cpu::{Bus, Exit, Touch, TraceClasses, Unimplemented, Vcpu};
-use cutaway_devices::CharSink;
+use cutaway_devices::{CharSink, GuestTime};
 use cutaway_isa::Vector;
 use cutaway_memory::{GuestMemory, PAGE_SIZE};
 use cutaway_state::PageHashes;
@@ -297,6 +297,12 @@ impl Machine {
             mmio_writes: counts.mmio_writes,
             touched_bytes: self.board.memory_ref().touched_pages().count() as u64 * PAGE_SIZE,
         }
+    }
+
+    /// The chips that can be looked into, with what each shows of itself now.
+    #[must_use]
+    pub fn chips(&self) -> Vec<ChipView> {
+        self.board.chips().inspect(GuestTime::from_ns(self.guest_ns()))
     }
 
     /// The last code that the guest wrote to the POST port, 80h.

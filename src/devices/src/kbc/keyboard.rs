@@ -95,6 +95,11 @@ impl Keyboard {
         }
     }
 
+    /// The bytes that it will send, the next one first.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = u8> {
+        self.replies.iter().chain(&self.codes).copied()
+    }
+
     pub(super) fn has_byte(&self) -> bool {
         !self.replies.is_empty() || !self.codes.is_empty()
     }

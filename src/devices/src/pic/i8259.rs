@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::inspect::Reading;
+
 /// ICW1 at A0 = 0: this bit tells it from OCW2 and OCW3.
 const ICW1: u8 = 0x10;
 const ICW1_IC4: u8 = 0x01; // ICW4 will follow
@@ -271,6 +273,47 @@ impl Pic {
 
     fn set_lowest(&mut self, line: u8) {
         self.rotation = (line + 1) & 7;
+    }
+}
+
+impl Pic {
+    /// The registers, with the lines by the numbers from `first` on.
+    pub(super) fn inspect(&self, name: &str, first: u8) -> Vec<Reading> {
+        let irqs = |bits: u8| {
+            let set: Vec<_> = (0..8).filter(|line| bits >> line & 1 != 0).collect();
+            let names: Vec<_> = set.iter().map(|line| format!("IRQ {}", first + line)).collect();
+            let list = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            format!("{bits:08b} {list}")
+        };
+        let reading =
+            |register: &str, value: String| Reading::new(format!("{name} {register}"), value);
+        let mut readings = vec![
+            reading("lines", irqs(self.lines)),
+            reading("IRR", irqs(self.irr())),
+            reading("IMR", irqs(self.imr)),
+            reading("ISR", irqs(self.isr)),
+            reading("ELCR", irqs(self.elcr)),
+        ];
+        let next = match self.highest_request() {
+            _ if self.expects != Expects::Ocw1 => "not initialized: waits for its ICWs".to_owned(),
+            Some(line) => format!("IRQ {}, vector {:#04x}", first + line, self.vector(line)),
+            None => "nothing that is not masked or below what is in service".to_owned(),
+        };
+        readings.push(reading("next", next));
+        let base = self.vector(0);
+        readings.push(reading("vectors", format!("{base:#04x} to {:#04x}", base | 7)));
+        readings.push(reading("highest priority", format!("IRQ {}", first + self.rotation)));
+        let modes = [
+            (self.icw4 & ICW4_AEOI != 0, "automatic EOI"),
+            (self.rotate_in_aeoi, "rotates with it"),
+            (self.special_mask, "special mask"),
+            (self.read_isr, "A0=0 reads ISR"),
+            (!self.read_isr, "A0=0 reads IRR"),
+            (self.poll, "polled next"),
+        ];
+        let set: Vec<_> = modes.iter().filter(|(is, _)| *is).map(|(_, text)| *text).collect();
+        readings.push(reading("modes", set.join(", ")));
+        readings
     }
 }
 

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::element::{Element, Mode};
+use crate::inspect::{Reading, level};
 
 /// One counter, all of its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -287,5 +288,30 @@ impl Counter {
     /// The number of different counts.
     fn modulus(&self) -> u32 {
         if self.bcd { 10_000 } else { 0x1_0000 }
+    }
+}
+
+impl Counter {
+    /// What it is programmed to and where it is.
+    pub(super) fn inspect(&self, number: usize, clock: u64) -> Vec<Reading> {
+        let reading = |name: &str, value: String| Reading::new(format!("{number} {name}"), value);
+        let access = match self.access {
+            Access::Low => "low byte",
+            Access::High => "high byte",
+            Access::LowThenHigh => "low, then high byte",
+        };
+        let digits = if self.bcd { "BCD" } else { "binary" };
+        let mode = self.mode.number();
+        let mut readings =
+            vec![reading("mode", format!("{mode} {:?}, {access}, {digits}", self.mode))];
+        let count = self.count(clock);
+        let waits = if self.wants_count { ", waits for a count" } else { "" };
+        readings.push(reading("CE", format!("{count:#06x} of CR {:#06x}{waits}", self.cr)));
+        let (gate, out) = (level(self.gate), level(self.out(clock)));
+        readings.push(reading("pins", format!("GATE {gate}, OUT {out}")));
+        if let Some(ol) = self.ol {
+            readings.push(reading("OL", format!("{ol:#06x}, latched")));
+        }
+        readings
     }
 }

@@ -37,6 +37,11 @@ enum Timeout {
 }
 
 impl Receiver {
+    /// The characters that wait, the oldest first.
+    pub(super) fn bytes(&self) -> impl Iterator<Item = u8> {
+        self.waiting.iter().map(|received| received.byte)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }

@@ -24,6 +24,12 @@ struct Shifting {
 }
 
 impl Transmitter {
+    /// The character in the shift register and those behind it, the oldest first.
+    pub(super) fn bytes(&self) -> impl Iterator<Item = u8> {
+        let shifting = self.shift_register.iter().map(|shifting| shifting.byte);
+        shifting.chain(self.waiting.iter().copied())
+    }
+
     /// THR is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
