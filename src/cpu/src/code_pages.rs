@@ -51,6 +51,11 @@ impl CodePages {
         Some((page.offset + (linear & 0xfff) as usize, page.global))
     }
 
+    /// Whether the page of a linear address is known.
+    pub(crate) fn knows(&self, user: bool, linear: u64) -> bool {
+        self.all.contains_key(&key(user, linear))
+    }
+
     /// Adds a page. Returns whether others had to go: links to their code are void.
     pub(crate) fn add(&mut self, user: bool, linear: u64, offset: usize, global: bool) -> bool {
         let full = self.all.len() >= MAX;

@@ -52,7 +52,7 @@ impl Vcpu {
 
     /// Tells of the control registers, which may have changed.
     pub(crate) fn report_mode(&self, bus: &mut dyn Bus) {
-        if self.traces(TraceClasses::MMU) {
+        if self.traces(TraceClasses::MODE) {
             let s = &self.system;
             let (cr0, cr3, cr4, efer) = (s.cr0, s.cr3, s.cr4, s.efer);
             bus.trace(&Event::Mode { at: self.ticks, cr0, cr3, cr4, efer });

@@ -6,7 +6,7 @@
 //! Source: Intel SDM vol. 3A §4.3, "32-Bit Paging"; §4.4, "PAE Paging"; §4.5, "4-Level Paging".
 
 use crate::paging::PHYSICAL_BITS;
-use crate::state::CpuState;
+use crate::state::{CpuState, System};
 use cutaway_isa::{Cr0, Cr4, Efer};
 use cutaway_memory::GuestMemory;
 
@@ -17,11 +17,19 @@ const LARGE: u64 = 1 << 7;
 const ADDRESS: u64 = ((1 << PHYSICAL_BITS) - 1) & !0xfff;
 
 impl CpuState {
+    /// As [`System::physical_of`].
+    #[must_use]
+    pub fn physical_of(&self, memory: &GuestMemory, linear: u64) -> Option<u64> {
+        self.system.physical_of(memory, linear)
+    }
+}
+
+impl System {
     /// The physical address behind a linear one, as the page tables say now, or nothing if they
     /// lead nowhere. A20M# is not applied.
     #[must_use]
     pub fn physical_of(&self, memory: &GuestMemory, linear: u64) -> Option<u64> {
-        let system = &self.system;
+        let system = self;
         let long = system.efer & Efer::LMA.bits() != 0;
         let linear = if long { linear } else { linear & 0xffff_ffff };
         if system.cr0 & Cr0::PG.bits() == 0 {

@@ -95,6 +95,17 @@ pub(crate) struct Tlb {
     watch_all: bool,
 }
 
+/// Which accesses to a page the TLB answers without a page walk, at the current privilege.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Reads of data.
+    pub read: bool,
+    /// Writes of data.
+    pub write: bool,
+    /// Fetches of instructions.
+    pub fetch: bool,
+}
+
 /// What a vCPU knows of page tables, as data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Translations {
@@ -192,6 +203,16 @@ impl Tlb {
             self.parked.remove(&index);
             self.entries[index] = entry;
         }
+    }
+
+    /// What accesses to the page of a linear address would find here.
+    pub(crate) fn known(&self, bank: Bank, user: bool, linear: u64) -> Known {
+        let data = |write| {
+            let told = if write { self.write_told(bank, linear, 1) } else { None };
+            let fast = if write { self.write(bank, linear, 1) } else { self.read(bank, linear, 1) };
+            told.or(fast).or_else(|| self.parked(bank, linear, 1, write)).is_some()
+        };
+        Known { read: data(false), write: data(true), fetch: self.code.knows(user, linear) }
     }
 
     /// The backing offset for an access of `size` bytes to a watched page, if its translation

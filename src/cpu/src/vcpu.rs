@@ -9,7 +9,7 @@ use crate::model::CpuModel;
 use crate::state::{Activity, CpuState, Seg, System};
 use crate::stops::Stops;
 use crate::table::Rows;
-use crate::tlb::{Bank, Tlb, Translations};
+use crate::tlb::{Bank, Known, Tlb, Translations};
 use crate::vector::Xmm;
 use crate::{Bus, Exit, Pins};
 use bitflags::bitflags;
@@ -24,12 +24,14 @@ bitflags! {
         const INT = 1 << 0;
         /// Port accesses.
         const IO = 1 << 1;
-        /// Page walks and mode changes.
+        /// Page walks.
         const MMU = 1 << 2;
         /// Every instruction: the vCPU steps.
         const EXEC = 1 << 3;
         /// Reads and writes of memory: they all leave the fast path.
         const MEM = 1 << 4;
+        /// Loads of CR0, CR3, CR4 and EFER, and changes of the mode.
+        const MODE = 1 << 5;
     }
 }
 
@@ -260,6 +262,35 @@ impl Vcpu {
     #[must_use]
     pub fn translations(&self) -> Translations {
         self.tlb.save()
+    }
+
+    /// System registers: segmentation, paging, MSRs.
+    #[must_use]
+    pub fn system(&self) -> &System {
+        &self.system
+    }
+
+    /// The linear address of the next instruction.
+    #[must_use]
+    pub fn pc(&self) -> u64 {
+        if self.is_64_bit() {
+            self.rip
+        } else {
+            self.segment(Seg::Cs).base.wrapping_add(self.rip) & 0xffff_ffff
+        }
+    }
+
+    /// A general register, by its number in encodings.
+    #[must_use]
+    pub fn gpr(&self, number: usize) -> u64 {
+        self.r[number & 15]
+    }
+
+    /// Which accesses to the page of a linear address hit the TLB now.
+    #[must_use]
+    pub fn known(&self, linear: u64) -> Known {
+        let user = self.is_user();
+        self.tlb.known(self.bank_of(user), user, linear)
     }
 
     /// Replaces all state, translations too, on this bus. `None` if the translations are no

@@ -9,7 +9,6 @@ use std::io::{BufWriter, Write};
 use std::rc::Rc;
 
 use cutaway::cpu::TraceClasses;
-use cutaway::host::line_of;
 use cutaway::replay::{Reached, TimeMachine};
 use cutaway::{Event, EventSink};
 
@@ -70,7 +69,7 @@ impl Writer {
     }
 
     fn event(&mut self, event: &Event) {
-        let line = line_of(event);
+        let line = event.to_string();
         if self.format == TraceFormat::Text {
             self.put(&line);
             self.put("\n");

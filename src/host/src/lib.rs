@@ -10,6 +10,7 @@ mod console;
 mod escape;
 mod files;
 mod inbox;
+mod interrupt;
 #[cfg(windows)]
 mod keys;
 mod log;
@@ -24,7 +25,8 @@ pub use console::read_stdin;
 pub use escape::{Command, HELP};
 pub use files::{FileError, FileUse, read_file};
 pub use inbox::{Inbox, Notice};
-pub use log::{CLASSES, Log, RecentExceptions, line_of, parse_classes};
+pub use interrupt::Interrupt;
+pub use log::{CLASSES, Log, RecentExceptions, parse_classes};
 pub use output::{Output, OutputError, Target, TargetError};
 pub use pacing::{Pacer, SliceLength};
 pub use report::crash_report;

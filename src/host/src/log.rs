@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::fmt::Write;
 use std::rc::Rc;
 
 use cutaway_cpu::{Event, TraceClasses};
@@ -18,7 +17,11 @@ const REMEMBERED: usize = 8;
 pub const CLASSES: &[(&str, TraceClasses, &str)] = &[
     ("int", TraceClasses::INT, "exceptions and interrupts"),
     ("io", TraceClasses::IO, "port reads and writes"),
-    ("mmu", TraceClasses::MMU, "page walks, and changes of CR0, CR3, CR4 and EFER"),
+    (
+        "mmu",
+        TraceClasses::MMU.union(TraceClasses::MODE),
+        "page walks, and changes of CR0, CR3, CR4 and EFER",
+    ),
     ("mem", TraceClasses::MEM, "reads and writes of memory"),
     ("exec", TraceClasses::EXEC, "every instruction"),
 ];
@@ -56,7 +59,7 @@ impl RecentExceptions {
     /// One line each.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        self.events.borrow().iter().map(line_of).collect()
+        self.events.borrow().iter().map(Event::to_string).collect()
     }
 }
 
@@ -76,7 +79,7 @@ impl EventSink for Log {
         self.recent.note(event);
         let Some(output) = &self.output else { return };
         if self.classes.contains(class_of(event)) {
-            let mut line = line_of(event);
+            let mut line = event.to_string();
             line.push('\n');
             output.write(for_terminal_if_shown(output, &line).as_bytes());
         }
@@ -92,58 +95,10 @@ fn class_of(event: &Event) -> TraceClasses {
     match event {
         Event::Interrupt { .. } => TraceClasses::INT,
         Event::Port { .. } => TraceClasses::IO,
-        Event::PageWalk { .. } | Event::Mode { .. } => TraceClasses::MMU,
+        Event::PageWalk { .. } => TraceClasses::MMU,
+        Event::Mode { .. } => TraceClasses::MODE,
         Event::Access { .. } => TraceClasses::MEM,
         Event::Instruction { .. } => TraceClasses::EXEC,
-    }
-}
-
-/// `<tick> <class> <what happened>`.
-#[must_use]
-pub fn line_of(event: &Event) -> String {
-    match event {
-        Event::Interrupt { at, vector, error_code, source, cs, rip, cr2 } => {
-            let name = match vector.mnemonic() {
-                Some(name) if *source != "external" => format!(" {name}"),
-                _ => String::new(),
-            };
-            let mut line = format!(
-                "{at:>12} int   {source}{name} vector {:#04x} at {cs:04x}:{rip:016x}",
-                vector.0
-            );
-            // Writing to a String cannot fail.
-            if let Some(code) = error_code {
-                let _ = write!(line, " error code {code:#06x}");
-            }
-            if let Some(cr2) = cr2 {
-                let _ = write!(line, " CR2 {cr2:016x}");
-            }
-            line
-        }
-        Event::Port { at, write, port, width, value } => {
-            let digits = 2 * width.bytes() as usize;
-            let (direction, arrow) = if *write { ("out", "<-") } else { ("in ", "->") };
-            format!("{at:>12} io    {direction} {port:04x} {arrow} {value:0digits$x}")
-        }
-        Event::PageWalk { at, linear, physical, write, fetch } => {
-            let access = match (write, fetch) {
-                (true, _) => "write",
-                (_, true) => "fetch",
-                _ => "read",
-            };
-            format!("{at:>12} mmu   {linear:016x} -> {physical:010x} ({access})")
-        }
-        Event::Mode { at, cr0, cr3, cr4, efer } => {
-            format!("{at:>12} mmu   CR0 {cr0:08x} CR3 {cr3:016x} CR4 {cr4:08x} EFER {efer:04x}")
-        }
-        Event::Access { at, write, linear, size, value } => {
-            let digits = 2 * *size as usize;
-            let (direction, arrow) = if *write { ("write", "<-") } else { ("read ", "->") };
-            format!("{at:>12} mem   {direction} {linear:016x} {arrow} {value:0digits$x}")
-        }
-        Event::Instruction { at, cs, rip, text } => {
-            format!("{at:>12} exec  {cs:04x}:{rip:016x} {text}")
-        }
     }
 }
 
@@ -166,7 +121,10 @@ mod tests {
 
     #[test]
     fn classes_are_read_from_a_list() {
-        assert_eq!(parse_classes("int,mmu"), Ok(TraceClasses::INT | TraceClasses::MMU));
+        assert_eq!(
+            parse_classes("int,mmu"),
+            Ok(TraceClasses::INT | TraceClasses::MMU | TraceClasses::MODE)
+        );
         assert_eq!(parse_classes("int,foo"), Err("foo".to_owned()));
         assert_eq!(parse_classes(""), Err(String::new()));
     }
@@ -181,16 +139,5 @@ mod tests {
         let lines = recent.lines();
         assert_eq!(lines.len(), REMEMBERED);
         assert!(lines[7].trim_start().starts_with("19 "), "{}", lines[7]);
-    }
-
-    #[test]
-    fn a_line_tells_what_happened() {
-        let port = Event::Port { at: 7, write: true, port: 0x3f8, width: Width::Byte, value: 0x41 };
-        assert_eq!(line_of(&port), "           7 io    out 03f8 <- 41");
-        assert_eq!(
-            line_of(&exception(9)),
-            "           9 int   exception #PF vector 0x0e at 0008:0000000000001234 \
-             error code 0x0002 CR2 0000000000005678"
-        );
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::time_machine::Goal;
 use crate::{Reached, ReplayError, TimeMachine};
-use cutaway_cpu::{CpuState, Event, Seg, TraceClasses};
+use cutaway_cpu::{CpuState, Event, Seg, TraceClasses, Vcpu};
 use cutaway_machine::{EventSink, Stop, Stops, Touch, Watch};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -59,6 +59,16 @@ impl Register {
         }
         let number: usize = wide.strip_prefix('r')?.parse().ok()?;
         (8..16).contains(&number).then_some(Self::Gpr(number))
+    }
+
+    /// Its value in a running vCPU.
+    #[must_use]
+    pub fn read(self, vcpu: &Vcpu) -> u64 {
+        match self {
+            Self::Gpr(number) => vcpu.gpr(number),
+            Self::Segment(seg) => u64::from(vcpu.system().segments[seg as usize].selector),
+            _ => self.of(&vcpu.save()),
+        }
     }
 
     /// Its value.
@@ -175,7 +185,7 @@ impl TimeMachine {
             self.last_seen_change(register, here)?
         };
         self.goto(found.unwrap_or(here))?;
-        Ok(found.map(|_| register.of(&self.machine().vcpu().save())))
+        Ok(found.map(|_| register.read(self.machine().vcpu())))
     }
 
     /// The count before the last change, by looking behind every instruction.
@@ -191,11 +201,11 @@ impl TimeMachine {
                 return Ok(None);
             }
             let mut last = None;
-            let mut value = register.of(&self.machine().vcpu().save());
+            let mut value = register.read(self.machine().vcpu());
             while self.count() < end {
                 let before = self.count();
                 self.without_stops(TimeMachine::step)?;
-                let now = register.of(&self.machine().vcpu().save());
+                let now = register.read(self.machine().vcpu());
                 if now != value {
                     (last, value) = (Some(before), now);
                 }
@@ -222,10 +232,10 @@ impl TimeMachine {
         let mut until = self.machine().ticks();
         while let Some(from) = self.checkpoints.tick_before(until) {
             self.restore_tick(from)?;
-            let value = register.of(&self.machine().vcpu().save());
+            let value = register.read(self.machine().vcpu());
             let changes = Rc::new(ModeChanges { value: Cell::new(value), at: Cell::new(None) });
             let sink = ModeSink { register, changes: changes.clone() };
-            self.machine_mut().set_trace(TraceClasses::MMU, Some(Box::new(sink)));
+            self.machine_mut().set_trace(TraceClasses::MODE, Some(Box::new(sink)));
             let ran = self.without_stops(|this| this.run(Goal::Tick(until)));
             self.machine_mut().set_trace(TraceClasses::empty(), None);
             ran?;

@@ -23,6 +23,8 @@ const SPACING: u64 = 24_000_000;
 const NEAR: u64 = 500_000;
 /// ...if there is none within this distance.
 const NOT_NEAR: u64 = 3_000_000;
+/// Deadlines of chips that pass in a halted machine before a step lets its caller look around.
+const DEADLINES: u32 = 1_000;
 
 /// Where a run of a [`TimeMachine`] got to.
 #[derive(Debug)]
@@ -229,6 +231,46 @@ impl TimeMachine {
         self.run(Goal::Count(self.count() + 1))
     }
 
+    /// One instruction on, as far as so many ticks reach; nothing while the CPU still waits.
+    pub fn step_within(&mut self, most_ticks: u64) -> Result<Option<Reached>, ReplayError> {
+        self.machine.pass_stops();
+        let until = self.count() + 1;
+        let end = self.machine.ticks().saturating_add(most_ticks);
+        for _ in 0..DEADLINES {
+            // One tick: an instruction, the delivery of an interrupt, or a tick in HLT.
+            let due = self.machine.next_deadline().unwrap_or(u64::MAX);
+            let tick = self.machine.ticks().saturating_add(1);
+            match self.run(Goal::Tick(tick))? {
+                Reached::Goal | Reached::Stop(Stop::Limit | Stop::Idle) => {}
+                reached => return Ok(Some(reached)),
+            }
+            if self.count() >= until {
+                return Ok(Some(Reached::Goal));
+            }
+            // In HLT nothing happens before the next deadline or the next input; but what came due
+            // with this tick may wake the CPU in the next.
+            let now = self.machine.ticks();
+            let next = self.next_change(now).min(end);
+            if now < due && next > now && self.machine.is_halted() {
+                match self.run(Goal::Tick(next))? {
+                    Reached::Goal | Reached::Stop(Stop::Limit | Stop::Idle) => {}
+                    reached => return Ok(Some(reached)),
+                }
+            }
+            if self.machine.ticks() >= end {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The tick at which something can happen to a CPU that waits: now, if an input may be due.
+    fn next_change(&self, now: u64) -> u64 {
+        let deadline = self.machine.next_deadline().unwrap_or(u64::MAX);
+        let next = self.journal.entries.partition_point(|entry| entry.at() < now);
+        self.journal.entries.get(next).map_or(deadline, |entry| deadline.min(entry.at()))
+    }
+
     /// One instruction back.
     pub fn step_back(&mut self) -> Result<Reached, ReplayError> {
         match self.count().checked_sub(1) {
@@ -240,6 +282,14 @@ impl TimeMachine {
     /// Goes to the instant at which so many instructions have retired, past all stops.
     pub fn goto(&mut self, count: u64) -> Result<Reached, ReplayError> {
         self.without_stops(|this| this.go(count))
+    }
+
+    /// Goes to a tick, past all stops.
+    pub fn goto_tick(&mut self, tick: u64) -> Result<Reached, ReplayError> {
+        if tick < self.machine.ticks() {
+            self.restore_tick(tick)?;
+        }
+        self.without_stops(|this| this.run(Goal::Tick(tick)))
     }
 
     pub(crate) fn go(&mut self, count: u64) -> Result<Reached, ReplayError> {
