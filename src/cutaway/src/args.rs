@@ -67,6 +67,9 @@ pub(crate) enum Command {
     Replay(Box<ReplayArgs>),
     /// Find the first instruction at which two recordings differ.
     Diff(DiffArgs),
+    /// Step through a guest by commands, forwards and backwards.
+    #[command(after_help = DEBUG_EXAMPLES)]
+    Debug(Box<DebugArgs>),
     /// Run test files: boot guests, type, expect, check; exit 1 if a case fails.
     Test(TestArgs),
     /// Write down instructions, exceptions, ports and memory accesses of a stretch of a run.
@@ -257,6 +260,41 @@ pub(crate) struct DiffArgs {
     /// Another one
     #[arg(value_name = "B")]
     pub(crate) right: PathBuf,
+}
+
+const DEBUG_EXAMPLES: &str = "\
+Examples:
+  cutaway debug
+      the built-in teaching kernel from the reset vector; type help at the prompt
+  cutaway debug --rom boot.bin -e 'break 0x7c00' -e continue -e 'show registers stack'
+      some commands, and what they show
+  cutaway debug --recording crash.cut -e end -e 'last-write 0x1234'
+      who wrote a byte, out of a recording
+  cutaway debug --kernel vmlinuz --append console=ttyS0 --script boot.txt
+      commands out of a file, one a line; the exit code is 1 if one fails
+";
+
+/// `cutaway debug`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DebugArgs {
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
+
+    /// Go about in this recording instead
+    #[arg(long, value_name = "RECORDING", conflicts_with_all = ["kernel", "rom"])]
+    pub(crate) recording: Option<PathBuf>,
+
+    /// Do what a command says, and end; can be given again
+    #[arg(short, long, value_name = "COMMAND")]
+    pub(crate) execute: Vec<String>,
+
+    /// Do what the lines of a file say, and end; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "execute")]
+    pub(crate) script: Option<PathBuf>,
+
+    /// Memory for checkpoints, to go back by
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_memory)]
+    pub(crate) budget: u64,
 }
 
 /// `cutaway trace`.

@@ -23,7 +23,7 @@ pub(crate) const DIFFERS: u8 = 6;
 /// Exit codes and their meaning, for `--help`.
 pub(crate) const CODES: &[(&str, &str)] = &[
     ("0", "the guest switched off, halted for good or reset, or Ctrl-A X"),
-    ("1", "the host failed: output or log could not be written"),
+    ("1", "the host failed: output or log could not be written; a test or a command failed"),
     ("2", "bad input: an option, a file, too little memory"),
     ("3", "the guest caused a triple fault"),
     ("4", "the guest uses something that is not implemented"),

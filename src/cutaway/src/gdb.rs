@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use cutaway::debugger::{Ended, GdbError, Listener, Moment, Options, serve};
+use cutaway::debugger::gdb::{Ended, GdbError, Listener, Moment, Options, serve};
 use cutaway::host::{
     Command, HELP, Inbox, Notice, Output, Pacer, RawTerminal, Target, for_terminal, read_stdin,
     watch_signals,

@@ -3,6 +3,7 @@
 
 mod args;
 mod check;
+mod debug;
 mod exit;
 mod failure;
 mod gdb;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
             Some(Command::Restore(args)) => replay::restore(&args),
             Some(Command::Replay(args)) => replay::replay(&args),
             Some(Command::Diff(args)) => replay::diff(&args),
+            Some(Command::Debug(args)) => debug::debug(&args),
             Some(Command::Test(args)) => test::test(&args),
             Some(Command::Trace(args)) => trace::trace(&args),
         },

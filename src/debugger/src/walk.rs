@@ -95,6 +95,20 @@ pub(crate) fn walk(state: &CpuState, memory: &GuestMemory, linear: u64) -> Strin
     }
 }
 
+/// Why a linear address leads to no memory: the last word of its page walk, with the entry.
+pub(crate) fn why_not(state: &CpuState, memory: &GuestMemory, linear: u64) -> String {
+    let text = walk(state, memory, linear);
+    let lines: Vec<_> = text.lines().collect();
+    match lines.as_slice() {
+        [.., entry, last] if *last == "not present" => {
+            let name = entry.split_whitespace().next().unwrap_or("entry");
+            format!("the {name} is not present")
+        }
+        [.., last] => (*last).to_owned(),
+        [] => String::new(),
+    }
+}
+
 /// From the top table to the page; `None` where an entry is not present.
 fn descend(
     scheme: &Scheme,

@@ -1,7 +1,7 @@
 //! Breakpoints and watchpoints as gdb sets and takes them. Software and hardware breakpoints are
 //! the same to the machine, which nothing is written into; gdb is told back which it was.
 
-use crate::session::Session;
+use super::session::Session;
 use cutaway_machine::Watch;
 use gdbstub::target::TargetResult;
 use gdbstub::target::ext::breakpoints::{

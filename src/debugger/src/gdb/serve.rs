@@ -1,11 +1,11 @@
 //! A session with one client, from its first byte to its last.
 
-use crate::error::{GdbError, in_full};
-use crate::link::{Link, Wait, Wire};
-use crate::packets::{Incoming, MAX_PACKET, Packets};
-use crate::registers::Architecture;
-use crate::run::Outcome;
-use crate::session::Session;
+use super::error::{GdbError, in_full};
+use super::link::{Link, Wait, Wire};
+use super::packets::{Incoming, MAX_PACKET, Packets};
+use super::registers::Architecture;
+use super::run::Outcome;
+use super::session::Session;
 use cutaway_replay::{ReplayError, TimeMachine};
 use gdbstub::common::Signal;
 use gdbstub::stub::state_machine::{GdbStubStateMachine, GdbStubStateMachineInner, state};

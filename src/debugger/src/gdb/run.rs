@@ -3,10 +3,12 @@
 //! An instruction is stepped while the CPU is halted by letting time pass until something wakes
 //! it, in slices too, so that gdb can interrupt a wait for something that never comes.
 
-use crate::error::in_full;
-use crate::session::Session;
+use super::error::in_full;
+use super::session::Session;
+use crate::explorer::port_text;
+use crate::names::vector_text;
 use cutaway_isa::Vector;
-use cutaway_machine::{PortAccess, Stop, Stops, Touch};
+use cutaway_machine::{Stop, Stops, Touch};
 use cutaway_replay::{Reached, ReplayError};
 use gdbstub::common::Signal;
 use gdbstub::stub::SingleThreadStopReason;
@@ -15,8 +17,6 @@ use gdbstub::target::ext::breakpoints::WatchKind;
 
 /// Ticks between two looks at the connection: some milliseconds.
 const SLICE: u64 = 2_000_000;
-/// Deadlines of chips that pass in a halted machine between two looks.
-const DEADLINES: u32 = 1_000;
 
 /// What gdb waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,42 +104,14 @@ impl Session<'_> {
         if let Some(again) = self.ended_here() {
             return Ok(Some(again));
         }
-        self.time_machine.machine_mut().pass_stops();
-        let end = self.time_machine.machine().ticks().saturating_add(SLICE);
-        for _ in 0..DEADLINES {
-            // One tick: an instruction, the delivery of an interrupt, or a tick in HLT.
-            let due = self.time_machine.machine().next_deadline().unwrap_or(u64::MAX);
-            let now = self.time_machine.machine().ticks();
-            let reached = self.time_machine.run_until(now.saturating_add(1))?;
-            if let Some(outcome) = self.outcome(reached) {
-                return Ok(Some(outcome));
-            }
-            if self.time_machine.count() >= until {
-                return Ok(Some(Outcome::of(SingleThreadStopReason::DoneStep)));
-            }
-            // In HLT nothing happens before the next deadline or the next input; but what came due
-            // with this tick may wake the CPU in the next.
-            let now = self.time_machine.machine().ticks();
-            let next = self.next_change(now).min(end);
-            if now < due && next > now && self.time_machine.machine().is_halted() {
-                let reached = self.time_machine.run_until(next)?;
-                if let Some(outcome) = self.outcome(reached) {
-                    return Ok(Some(outcome));
-                }
-            }
-            if self.time_machine.machine().ticks() >= end {
-                break;
+        while self.time_machine.count() < until {
+            match self.time_machine.step_within(SLICE)? {
+                Some(Reached::Goal) => {}
+                Some(reached) => return Ok(Some(self.stopped(reached))),
+                None => return Ok(None),
             }
         }
-        Ok(None)
-    }
-
-    /// The tick at which something can happen to a CPU that waits: now, if an input may be due.
-    fn next_change(&self, now: u64) -> u64 {
-        let deadline = self.time_machine.machine().next_deadline().unwrap_or(u64::MAX);
-        let entries = &self.time_machine.journal().entries;
-        let next = entries.partition_point(|entry| entry.at() < now);
-        entries.get(next).map_or(deadline, |entry| deadline.min(entry.at()))
+        Ok(Some(Outcome::of(SingleThreadStopReason::DoneStep)))
     }
 
     fn step_back(&mut self) -> Result<Option<Outcome>, ReplayError> {
@@ -151,8 +123,6 @@ impl Session<'_> {
     }
 
     fn continue_back(&mut self) -> Result<Option<Outcome>, ReplayError> {
-        // The search runs over this past again: what the last step left behind must stop it.
-        self.time_machine.machine_mut().pass_stops();
         let reached = self.time_machine.continue_back()?;
         Ok(Some(self.stopped(reached)))
     }
@@ -186,7 +156,7 @@ impl Session<'_> {
         match stop {
             Stop::Breakpoint => self.at_breakpoint(),
             Stop::Watchpoint(touch) => self.at_watchpoint(touch),
-            Stop::Port(access) => Outcome::signal(Signal::SIGTRAP, port_text(&access)),
+            Stop::Port(access) => Outcome::signal(Signal::SIGTRAP, port_text(&access) + "\n"),
             Stop::Exception(vector) => {
                 let message =
                     format!("exception {} is about to be delivered\n", vector_text(vector));
@@ -241,48 +211,6 @@ impl Session<'_> {
     }
 }
 
-/// A port access, for people.
-fn port_text(access: &PortAccess) -> String {
-    let (what, port, value) =
-        (if access.write { "write to" } else { "read from" }, access.port, access.value);
-    let bits = access.width.bits();
-    format!("{what} port {port:#06x}, {bits} bits: {value:#x}\n")
-}
-
-/// Exceptions by name, as far as they have one.
-const NAMES: [(&str, Vector); 17] = [
-    ("#DE", Vector::DE),
-    ("#DB", Vector::DB),
-    ("NMI", Vector::NMI),
-    ("#BP", Vector::BP),
-    ("#OF", Vector::OF),
-    ("#BR", Vector::BR),
-    ("#UD", Vector::UD),
-    ("#NM", Vector::NM),
-    ("#DF", Vector::DF),
-    ("#TS", Vector::TS),
-    ("#NP", Vector::NP),
-    ("#SS", Vector::SS),
-    ("#GP", Vector::GP),
-    ("#PF", Vector::PF),
-    ("#MF", Vector::MF),
-    ("#AC", Vector::AC),
-    ("#XM", Vector::XM),
-];
-
-/// A vector with its name.
-pub(crate) fn vector_text(vector: Vector) -> String {
-    let name = NAMES.iter().find(|(_, known)| *known == vector).map(|(name, _)| *name);
-    name.map_or_else(|| vector.0.to_string(), |name| format!("{} ({name})", vector.0))
-}
-
-/// An exception's vector by its name, with or without `#`.
-pub(crate) fn vector_named(text: &str) -> Option<u8> {
-    let text = text.to_ascii_uppercase();
-    let bare = |name: &str| name.trim_start_matches('#').to_owned();
-    NAMES.iter().find(|(name, _)| bare(name) == bare(&text)).map(|(_, vector)| vector.0)
-}
-
 /// The signal that a program of a Unix system gets for an exception.
 fn signal_of(vector: Vector) -> Signal {
     match vector {
@@ -291,19 +219,5 @@ fn signal_of(vector: Vector) -> Signal {
         Vector::AC => Signal::SIGBUS,
         Vector::DB | Vector::BP | Vector::NMI => Signal::SIGTRAP,
         _ => Signal::SIGSEGV,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exceptions_are_known_by_name_and_number() {
-        assert_eq!(vector_text(Vector(14)), "14 (#PF)");
-        assert_eq!(vector_text(Vector(20)), "20");
-        assert_eq!(vector_named("#gp"), Some(13));
-        assert_eq!(vector_named("UD"), Some(6));
-        assert_eq!(vector_named("13"), None);
     }
 }

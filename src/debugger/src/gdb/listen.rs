@@ -1,6 +1,6 @@
 //! Waiting for gdb: the address, and the one client.
 
-use crate::GdbError;
+use super::GdbError;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::ops::ControlFlow;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! Source: Debugging with GDB, appendix G, "Target Descriptions": "Target Description Format",
 //! "Standard Target Features" (i386 Features).
 
-use crate::registers::{Entry, Feature, Layout, Reg};
+use super::registers::{Entry, Feature, Layout, Reg};
 use cutaway_isa::{Cr0, Cr4, Efer, Rflags};
 use std::fmt::Write;
 
@@ -142,8 +142,8 @@ fn group(reg: Reg) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::registers::Architecture;
     use super::*;
-    use crate::registers::Architecture;
     use cutaway_cpu::{CpuModel, Vcpu};
 
     #[test]

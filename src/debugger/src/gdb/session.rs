@@ -4,12 +4,12 @@
 //! [`Fault::FlipRegister`]), so that it is part of the run's history: going back before it and
 //! forwards again does it again. A recording cannot be changed.
 
-use crate::description;
+use super::description;
+use super::packets::{MAX_PACKET, address_and_length};
+use super::registers::{Architecture, Entry, Layout, Reg};
+use super::run::Order;
 use crate::memory::{self, Space};
 use crate::mode;
-use crate::packets::{MAX_PACKET, address_and_length};
-use crate::registers::{Architecture, Entry, Layout, Reg};
-use crate::run::Order;
 use cutaway_machine::{Fault, Input, Stops, Watch};
 use cutaway_replay::{ReplayError, TimeMachine};
 use gdbstub::arch::{Arch, RegId, Registers};

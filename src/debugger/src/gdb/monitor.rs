@@ -1,10 +1,10 @@
 //! `monitor`: what gdb has no command for.
 
+use super::error::in_full;
+use super::session::Session;
 use crate::address::{linear, number};
-use crate::error::in_full;
 use crate::memory::{self, Space};
-use crate::run::{vector_named, vector_text};
-use crate::session::Session;
+use crate::names::{vector_named, vector_text};
 use crate::{inspect, mode, walk};
 use cutaway_cpu::CpuState;
 use cutaway_isa::Vector;

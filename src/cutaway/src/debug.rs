@@ -1,0 +1,228 @@
+//! `cutaway debug`: a guest and its past, by commands one a line.
+
+use std::cell::RefCell;
+use std::io::{BufRead, IsTerminal, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use cutaway::debugger::command::execute;
+use cutaway::debugger::explorer::Explorer;
+use cutaway::debugger::{Line, Style};
+use cutaway::host::Interrupt;
+use cutaway::replay::TimeMachine;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::args::DebugArgs;
+use crate::exit::{BAD_INPUT, DONE, HOST_FAILED};
+use crate::failure::Failure;
+use crate::guest;
+use crate::replay::{open, replay_failure};
+use crate::session::open_failure;
+
+const PROMPT: &str = "(cutaway) ";
+const GREETING: &str = "\
+Commands: step, back, continue, back-continue, break ADDRESS, show PANE, help, quit.
+An empty line does the last movement again; Ctrl-C stops what runs.";
+
+/// A guest or a recording as one can go about in it.
+pub(crate) fn explorer(args: &DebugArgs) -> Result<Explorer, Failure> {
+    let budget = usize::try_from(args.budget).unwrap_or(usize::MAX);
+    let (run, live) = match &args.recording {
+        Some(path) => {
+            let recording = open(path)?;
+            recording.start.verify().map_err(|error| open_failure(&error, path))?;
+            (TimeMachine::open(recording, budget), false)
+        }
+        None => (TimeMachine::live(guest::boot(&args.guest)?, budget), true),
+    };
+    Ok(Explorer::new(run.map_err(|error| replay_failure(&error))?, live))
+}
+
+/// Does what commands say; the result is the exit code.
+pub(crate) fn debug(args: &DebugArgs) -> Result<u8, Failure> {
+    let mut explorer = explorer(args)?;
+    let interrupt = Interrupt::new().map_err(|error| {
+        Failure::new(HOST_FAILED, format!("cannot listen for Ctrl-C: {error}"), "try again")
+    })?;
+    let watch = Rc::new(RefCell::new(Stopwatch::default()));
+    let (asked, clock) = (interrupt.clone(), watch.clone());
+    explorer.set_between(move |count| {
+        clock.borrow_mut().at(count);
+        if asked.take() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let mut desk = Desk { explorer, colour, shown: 0, watch };
+    if !args.execute.is_empty() {
+        let lines = args.execute.iter().map(|line| Ok(line.clone()));
+        return desk.script(lines, "-e");
+    }
+    match &args.script {
+        Some(path) if path == Path::new("-") => {
+            desk.script(std::io::stdin().lock().lines(), "standard input")
+        }
+        Some(path) => {
+            let file = std::fs::File::open(path).map_err(|error| {
+                let what = format!("cannot read {}: {error}", path.display());
+                Failure::new(BAD_INPUT, what, "give --script a file with a command on each line")
+            })?;
+            let name = path.display().to_string();
+            desk.script(std::io::BufReader::new(file).lines(), &name)
+        }
+        None => desk.talk(),
+    }
+}
+
+/// Shows that something runs, once it takes more than a moment.
+#[derive(Default)]
+struct Stopwatch {
+    begun: Option<Instant>,
+    bar: Option<ProgressBar>,
+}
+
+impl Stopwatch {
+    fn at(&mut self, count: u64) {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        if self.bar.is_none() && begun.elapsed() > Duration::from_secs(1) {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+                bar.set_style(style);
+            }
+            self.bar = Some(bar);
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("at instruction {count}; Ctrl-C stops"));
+            bar.tick();
+        }
+    }
+
+    fn stop(&mut self) {
+        self.begun = None;
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// One person, or a file of commands, at the machine.
+struct Desk {
+    explorer: Explorer,
+    colour: bool,
+    /// Characters of the guest's console that were shown.
+    shown: usize,
+    watch: Rc<RefCell<Stopwatch>>,
+}
+
+impl Desk {
+    /// Lines of a file, until one fails.
+    fn script(
+        &mut self,
+        lines: impl Iterator<Item = std::io::Result<String>>,
+        name: &str,
+    ) -> Result<u8, Failure> {
+        for (n, line) in lines.enumerate() {
+            let line = line.map_err(|error| {
+                let what = format!("cannot read {name}: {error}");
+                Failure::new(BAD_INPUT, what, "give a file of text")
+            })?;
+            match self.line(&line) {
+                Ok(true) => return Ok(DONE),
+                Ok(false) => {}
+                Err(error) => {
+                    eprintln!("cutaway: {name}, line {}: {line}: {error}", n + 1);
+                    return Ok(HOST_FAILED);
+                }
+            }
+        }
+        Ok(DONE)
+    }
+
+    /// A prompt, until the person leaves.
+    fn talk(&mut self) -> Result<u8, Failure> {
+        let mut last = String::new();
+        println!("{GREETING}");
+        self.line("time").map_err(|error| Failure::new(HOST_FAILED, error, "try again"))?;
+        loop {
+            print!("{PROMPT}");
+            let _ = std::io::stdout().flush();
+            let mut line = String::new();
+            match std::io::stdin().lock().read_line(&mut line) {
+                Ok(0) => {
+                    println!();
+                    return Ok(DONE);
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    let what = format!("cannot read commands: {error}");
+                    return Err(Failure::new(HOST_FAILED, what, "use --script for a file"));
+                }
+            }
+            let is_empty = line.trim().is_empty();
+            let line = if is_empty { last.clone() } else { line.trim().to_owned() };
+            let before = self.explorer.count();
+            match self.line(&line) {
+                Ok(true) => return Ok(DONE),
+                Ok(false) => {}
+                Err(error) => println!("{error}"),
+            }
+            if !is_empty {
+                // Only what moves is worth doing again by Enter alone.
+                last = if self.explorer.count() == before { String::new() } else { line };
+            }
+        }
+    }
+
+    /// Does what a line says and shows it; whether it says to leave.
+    fn line(&mut self, line: &str) -> Result<bool, String> {
+        let answer = execute(&mut self.explorer, line);
+        self.watch.borrow_mut().stop();
+        self.show_console();
+        let answer = answer.map_err(|error| in_full(&error))?;
+        for line in &answer.lines {
+            println!("{}", if self.colour { coloured(line) } else { line.to_string() });
+        }
+        Ok(answer.quit)
+    }
+
+    /// What the guest has printed since, each line with a bar before it.
+    fn show_console(&mut self) {
+        let console = self.explorer.console();
+        let new = console.get(self.shown..).unwrap_or_default();
+        for line in new.lines() {
+            println!("| {line}");
+        }
+        self.shown = console.len();
+    }
+}
+
+fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+/// A line with the terminal's colours: attributes alone, which any background can bear.
+fn coloured(line: &Line) -> String {
+    let mut text = String::new();
+    for span in &line.spans {
+        let code = match span.style {
+            Style::Plain => "",
+            Style::Dim => "2",
+            Style::Name | Style::Current => "1",
+            Style::Changed => "33",
+            Style::Bad => "31",
+        };
+        if code.is_empty() {
+            text.push_str(&span.text);
+        } else {
+            text.push_str(&format!("\x1b[{code}m{}\x1b[0m", span.text));
+        }
+    }
+    text
+}

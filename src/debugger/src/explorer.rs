@@ -1,0 +1,252 @@
+//! A machine and its past, to be looked at and moved about in: what the stepping screen and the
+//! line prompt have in common.
+//!
+//! Positions are counts of instructions retired, as people say them, and ticks, which alone tell
+//! apart the instants of a halted CPU. A live machine goes on where it has not been yet; what
+//! enters it there is part of its history. A recording ends where it ends, unless one goes live.
+//!
+//! Not modelled: interrupting a search backwards between two checkpoints.
+
+mod movement;
+mod past;
+mod stops;
+mod witness;
+
+pub(crate) use movement::port_text;
+pub use movement::{Way, What};
+pub use past::Call;
+pub use stops::StopPoint;
+
+use crate::expression::{Subject, evaluate};
+use crate::mode;
+use crate::pane::{Pane, Scene};
+use crate::text::Line;
+use cutaway_cpu::CpuState;
+use cutaway_machine::{Input, Machine};
+use cutaway_replay::{ReplayError, TimeMachine};
+use std::ops::ControlFlow;
+use witness::Witness;
+
+/// Movements that can be undone.
+const MAX_UNDO: usize = 1_000;
+/// Log lines that a scene has.
+const LOG_LINES: usize = 200;
+
+/// Why something could not be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExplorerError {
+    /// What was asked for makes no sense, in words.
+    #[error("{0}")]
+    Asked(String),
+    /// The run cannot be repeated.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+}
+
+impl From<String> for ExplorerError {
+    fn from(text: String) -> Self {
+        Self::Asked(text)
+    }
+}
+
+type Between = Box<dyn FnMut(u64) -> ControlFlow<()>>;
+
+/// A machine and its past.
+pub struct Explorer {
+    run: TimeMachine,
+    live: bool,
+    /// Instructions at the furthest instant that is known.
+    furthest: u64,
+    witness: Witness,
+    /// The CPU at the instant that changes are reckoned from.
+    before: CpuState,
+    /// The CPU here.
+    state: CpuState,
+    points: Vec<StopPoint>,
+    next_number: u32,
+    /// Ticks to go back to.
+    undo: Vec<u64>,
+    /// Why the machine has ended, and at which tick.
+    ended: Option<(u64, String)>,
+    between: Option<Between>,
+    /// Where the memory pane begins.
+    pub memory_at: u64,
+    /// The address whose page walk is shown.
+    pub walk_of: Option<u64>,
+}
+
+impl Explorer {
+    /// A run to be looked at: `live` goes on behind what is known of it.
+    #[must_use]
+    pub fn new(mut run: TimeMachine, live: bool) -> Self {
+        let witness = Witness::new(run.past());
+        witness.attach(run.machine_mut());
+        let state = run.machine().vcpu().save();
+        let furthest = run.count();
+        Self {
+            run,
+            live,
+            furthest,
+            witness,
+            before: state.clone(),
+            state,
+            points: Vec::new(),
+            next_number: 1,
+            undo: Vec::new(),
+            ended: None,
+            between: None,
+            memory_at: 0,
+            walk_of: None,
+        }
+    }
+
+    /// Called between stretches of a long run with the count of instructions; a break stops it.
+    pub fn set_between(&mut self, between: impl FnMut(u64) -> ControlFlow<()> + 'static) {
+        self.between = Some(Box::new(between));
+    }
+
+    /// The machine at this instant.
+    #[must_use]
+    pub fn machine(&self) -> &Machine {
+        self.run.machine()
+    }
+
+    /// The CPU at this instant.
+    #[must_use]
+    pub fn state(&self) -> &CpuState {
+        &self.state
+    }
+
+    /// Instructions retired.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.run.count()
+    }
+
+    /// Instructions at the furthest instant that is known, or that the recording has.
+    #[must_use]
+    pub fn furthest(&self) -> u64 {
+        self.furthest
+    }
+
+    /// Whether the run goes on behind what is known.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// The time machine, for what the explorer has no word for.
+    pub fn run_mut(&mut self) -> &mut TimeMachine {
+        &mut self.run
+    }
+
+    /// What the guest has printed on COM1 up to here.
+    #[must_use]
+    pub fn console(&self) -> String {
+        self.witness.console(self.run.machine().guest_ns())
+    }
+
+    /// The value of an expression here.
+    pub fn evaluate(&self, text: &str) -> Result<u64, String> {
+        evaluate(text, &self.subject())
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject { state: &self.state, memory: self.run.machine().memory(), count: self.run.count() }
+    }
+
+    /// A linear address: an expression, or `segment:offset`.
+    pub fn address(&self, text: &str) -> Result<u64, String> {
+        crate::address::linear(text, &self.state).or_else(|_| self.evaluate(text))
+    }
+
+    /// What a pane shows here, in about so many rows.
+    #[must_use]
+    pub fn show(&self, pane: Pane, rows: usize) -> Vec<Line> {
+        self.with_scene(|scene| pane.lines(scene, rows))
+    }
+
+    /// Does something with everything that can be seen.
+    pub fn with_scene<R>(&self, look: impl FnOnce(&Scene<'_>) -> R) -> R {
+        let breakpoints: Vec<u64> = self.points.iter().filter_map(StopPoint::breakpoint).collect();
+        let console = self.console();
+        let log = self.witness.log(self.run.machine().ticks(), LOG_LINES);
+        look(&Scene {
+            machine: self.run.machine(),
+            state: &self.state,
+            before: &self.before,
+            memory_at: self.memory_at,
+            walk_of: self.walk_of,
+            breakpoints: &breakpoints,
+            console: &console,
+            log: &log,
+        })
+    }
+
+    /// One line on where the machine is.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let (state, machine) = (&self.state, self.run.machine());
+        let ns = machine.guest_ns();
+        let cs = state.system.segments[cutaway_cpu::Seg::Cs as usize].selector;
+        format!(
+            "instruction {} of {}  {}.{:09} s  {}  CS:IP {cs:04x}:{:x}",
+            self.count(),
+            self.furthest,
+            ns / 1_000_000_000,
+            ns % 1_000_000_000,
+            mode::name(state),
+            state.rip
+        )
+    }
+
+    /// Something enters the live machine here: what came after is forgotten.
+    pub fn input(&mut self, input: &Input) -> Result<(), ExplorerError> {
+        if !self.live {
+            let what =
+                "a recording cannot be changed; go live first, which forgets what comes after";
+            return Err(ExplorerError::Asked(what.to_owned()));
+        }
+        self.run.input(input);
+        self.forget_future();
+        Ok(())
+    }
+
+    /// Goes on from here as a live machine.
+    pub fn go_live(&mut self) {
+        self.run.go_live();
+        self.live = true;
+        self.forget_future();
+    }
+
+    fn forget_future(&mut self) {
+        self.furthest = self.count();
+        let (tick, ns) = (self.run.machine().ticks(), self.run.machine().guest_ns());
+        self.witness.forget_after(tick, ns);
+        self.ended.take_if(|(at, _)| *at >= tick);
+        self.state = self.run.machine().vcpu().save();
+    }
+
+    /// After a movement: what was before is what changes are reckoned from.
+    fn arrived(&mut self, from: u64) {
+        let state = self.run.machine().vcpu().save();
+        self.before = std::mem::replace(&mut self.state, state);
+        self.furthest = self.furthest.max(self.count());
+        if self.run.machine().ticks() != from {
+            if self.undo.len() == MAX_UNDO {
+                self.undo.remove(0);
+            }
+            self.undo.push(from);
+        }
+    }
+}
+
+impl std::fmt::Debug for Explorer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Explorer({})", self.place())
+    }
+}
+
+#[cfg(test)]
+mod tests;

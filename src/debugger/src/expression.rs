@@ -1,0 +1,315 @@
+//! Expressions over a machine's state, for conditions, questions and what people want printed.
+//!
+//! C's operators and precedence on unsigned 64-bit numbers that wrap around. Operands: numbers,
+//! registers and flags by name, `pc`, `count`, and memory: `byte[A]`, `word[A]`, `dword[A]`,
+//! `qword[A]` at a linear address, `pbyte[A]` and so on at a physical one. `ds:A` is an address
+//! with a segment's base added. Divisions by zero and memory that is not there are errors.
+
+use crate::address;
+use crate::memory::{self, Space};
+use crate::mode;
+use cutaway_cpu::CpuState;
+use cutaway_isa::Rflags;
+use cutaway_memory::GuestMemory;
+
+/// Brackets and signs inside each other, at most.
+const MAX_DEPTH: usize = 64;
+/// Characters of an expression, at most.
+const MAX_LENGTH: usize = 1_000;
+
+/// Operators by precedence, from the weakest; those of a level bind from the left.
+const LEVELS: [&[&str]; 10] = [
+    &["||"],
+    &["&&"],
+    &["|"],
+    &["^"],
+    &["&"],
+    &["==", "!="],
+    &["<=", ">=", "<", ">"],
+    &["<<", ">>"],
+    &["+", "-"],
+    &["*", "/", "%"],
+];
+
+/// What is asked.
+pub(crate) struct Subject<'a> {
+    pub(crate) state: &'a CpuState,
+    pub(crate) memory: &'a GuestMemory,
+    /// Instructions retired.
+    pub(crate) count: u64,
+}
+
+/// The value of an expression.
+pub(crate) fn evaluate(text: &str, subject: &Subject<'_>) -> Result<u64, String> {
+    if text.len() > MAX_LENGTH {
+        return Err(format!("an expression has at most {MAX_LENGTH} characters"));
+    }
+    let mut parser = Parser { rest: text, subject, depth: 0, idle: false };
+    let value = parser.level(0)?;
+    parser.skip_spaces();
+    match parser.rest {
+        "" => Ok(value),
+        rest => Err(format!("'{rest}' is not understood here")),
+    }
+}
+
+struct Parser<'a> {
+    rest: &'a str,
+    subject: &'a Subject<'a>,
+    depth: usize,
+    /// The value is not wanted: the other side of `&&` or `||` has decided.
+    idle: bool,
+}
+
+impl<'a> Parser<'a> {
+    fn skip_spaces(&mut self) {
+        self.rest = self.rest.trim_start();
+    }
+
+    fn take(&mut self, what: &str) -> bool {
+        self.skip_spaces();
+        match self.rest.strip_prefix(what) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn level(&mut self, level: usize) -> Result<u64, String> {
+        let Some(operators) = LEVELS.get(level) else { return self.unary() };
+        let mut left = self.level(level + 1)?;
+        loop {
+            self.skip_spaces();
+            let Some(&operator) = operators.iter().find(|operator| self.has(operator)) else {
+                return Ok(left);
+            };
+            self.rest = &self.rest[operator.len()..];
+            let was_idle = self.idle;
+            self.idle |= operator == "&&" && left == 0 || operator == "||" && left != 0;
+            let right = self.level(level + 1)?;
+            let decided = self.idle && !was_idle;
+            self.idle = was_idle;
+            left = match operator {
+                _ if decided => u64::from(left != 0),
+                "/" | "%" if right == 0 && self.idle => 0,
+                _ => apply(operator, left, right)?,
+            };
+        }
+    }
+
+    /// Whether an operator of this level comes next, and not a longer one.
+    fn has(&self, operator: &str) -> bool {
+        let Some(behind) = self.rest.strip_prefix(operator) else { return false };
+        match operator {
+            "|" | "&" => !behind.starts_with(operator),
+            "<" | ">" => !behind.starts_with(operator) && !behind.starts_with('='),
+            _ => true,
+        }
+    }
+
+    fn unary(&mut self) -> Result<u64, String> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err("the expression has too many brackets".to_owned());
+        }
+        let value = if self.take("-") {
+            self.unary()?.wrapping_neg()
+        } else if self.take("~") {
+            !self.unary()?
+        } else if self.take("!") {
+            u64::from(self.unary()? == 0)
+        } else if self.take("(") {
+            let value = self.level(0)?;
+            self.close(")")?;
+            value
+        } else {
+            self.operand()?
+        };
+        self.depth -= 1;
+        Ok(value)
+    }
+
+    fn close(&mut self, bracket: &str) -> Result<(), String> {
+        if self.take(bracket) { Ok(()) } else { Err(format!("a '{bracket}' is missing")) }
+    }
+
+    fn operand(&mut self) -> Result<u64, String> {
+        self.skip_spaces();
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$' || c == ':';
+        let len = self.rest.find(|c| !is_word(c)).unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(len);
+        self.rest = rest;
+        if word.is_empty() {
+            return Err(match self.rest.chars().next() {
+                Some(c) => format!("'{c}' is not understood here"),
+                None => "the expression ends too early".to_owned(),
+            });
+        }
+        if let Some((bytes, space)) = memory_of(word)
+            && self.take("[")
+        {
+            let address = self.level(0)?;
+            self.close("]")?;
+            return if self.idle { Ok(0) } else { self.load(space, address, bytes) };
+        }
+        self.named(word)
+    }
+
+    fn named(&self, word: &str) -> Result<u64, String> {
+        let state = self.subject.state;
+        let name = word.trim_start_matches('$').to_ascii_lowercase();
+        if name == "count" {
+            return Ok(self.subject.count);
+        }
+        if let Some(register) = cutaway_replay::Register::by_name(&name)
+            && !name.starts_with('e') | ["es", "efer", "eflags"].contains(&name.as_str())
+        {
+            return Ok(register.of(state));
+        }
+        let flag = Rflags::from_name(&name.to_ascii_uppercase());
+        if let Some(flag) = flag.filter(|flag| *flag != Rflags::ONE) {
+            let bits = state.rflags & flag.bits();
+            return Ok(bits >> flag.bits().trailing_zeros());
+        }
+        let system = &state.system;
+        match name.as_str() {
+            "cpl" => Ok(u64::from(cpl(state))),
+            "gdtr" => Ok(system.gdtr.base),
+            "idtr" => Ok(system.idtr.base),
+            "tr" => Ok(u64::from(system.segments[cutaway_cpu::Seg::Tr as usize].selector)),
+            _ => address::linear(word, state).map_err(|error| {
+                let wrong = word.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
+                if wrong && !word.contains(':') {
+                    format!("'{word}' is no register or flag")
+                } else {
+                    error
+                }
+            }),
+        }
+    }
+
+    fn load(&self, space: Space, address: u64, bytes: usize) -> Result<u64, String> {
+        let mut buffer = [0; 8];
+        let (state, wanted) = (self.subject.state, &mut buffer[..bytes]);
+        let read = memory::read(self.subject.memory, state, space, address, wanted);
+        if read < bytes {
+            let kind = if space == Space::Linear { "linear" } else { "physical" };
+            return Err(format!("there is no memory at {kind} {address:#x}"));
+        }
+        Ok(u64::from_le_bytes(buffer))
+    }
+}
+
+/// The current privilege level.
+pub(crate) fn cpl(state: &CpuState) -> u8 {
+    if state.rflags & Rflags::VM.bits() != 0 {
+        3
+    } else if mode::is_real_like(state) {
+        0
+    } else {
+        // The CPL is the DPL of SS (AMD APM vol. 2 §4.8, "Legacy Segment Descriptors").
+        state.system.segments[cutaway_cpu::Seg::Ss as usize].dpl()
+    }
+}
+
+fn memory_of(word: &str) -> Option<(usize, Space)> {
+    let word = word.to_ascii_lowercase();
+    let (word, space) = match word.strip_prefix('p') {
+        Some(word) => (word, Space::Physical),
+        None => (word.as_str(), Space::Linear),
+    };
+    let bytes = match word {
+        "byte" => 1,
+        "word" => 2,
+        "dword" => 4,
+        "qword" => 8,
+        _ => return None,
+    };
+    Some((bytes, space))
+}
+
+fn apply(operator: &str, a: u64, b: u64) -> Result<u64, String> {
+    Ok(match operator {
+        "||" => u64::from(a != 0 || b != 0),
+        "&&" => u64::from(a != 0 && b != 0),
+        "|" => a | b,
+        "^" => a ^ b,
+        "&" => a & b,
+        "==" => u64::from(a == b),
+        "!=" => u64::from(a != b),
+        "<=" => u64::from(a <= b),
+        ">=" => u64::from(a >= b),
+        "<" => u64::from(a < b),
+        ">" => u64::from(a > b),
+        "<<" => a.checked_shl(u32::try_from(b).unwrap_or(u32::MAX)).unwrap_or(0),
+        ">>" => a.checked_shr(u32::try_from(b).unwrap_or(u32::MAX)).unwrap_or(0),
+        "+" => a.wrapping_add(b),
+        "-" => a.wrapping_sub(b),
+        "*" => a.wrapping_mul(b),
+        "/" => a.checked_div(b).ok_or("a division by zero")?,
+        _ => a.checked_rem(b).ok_or("a division by zero")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cutaway_cpu::gpr;
+
+    fn value(text: &str) -> Result<u64, String> {
+        let mut memory = GuestMemory::new(0x2000).unwrap();
+        memory.add_ram(0, 0x2000).unwrap();
+        memory.write(0x1000, &[0x78, 0x56, 0x34, 0x12]);
+        let mut state = CpuState::reset(0);
+        state.gpr[gpr::RAX] = 0x1_0000_0005;
+        state.rflags = 0x3043;
+        evaluate(text, &Subject { state: &state, memory: &memory, count: 77 })
+    }
+
+    #[test]
+    #[rustfmt::skip] // one row per case
+    fn expressions_have_the_precedence_of_c() {
+        let rows = [
+            ("1 + 2 * 3",                   Some(7)),
+            ("(1 + 2) * 3",                 Some(9)),
+            ("1 << 4 | 1",                  Some(17)),
+            ("10 - 4 - 3",                  Some(3)),
+            ("1 + 1 == 2 && 3 > 2",         Some(1)),
+            ("5 & 4 == 4",                  Some(1)), // as in C: 5 & (4 == 4)
+            ("-1",                          Some(u64::MAX)),
+            ("~0 >> 63",                    Some(1)),
+            ("!5",                          Some(0)),
+            ("1 << 64",                     Some(0)),
+            ("eax",                         Some(5)),
+            ("rax == 0x100000005",          Some(1)),
+            ("zf + cf * 2",                 Some(3)),
+            ("iopl",                        Some(3)),
+            ("word[0x1000]",                Some(0x5678)),
+            ("dword[0xff8 + 8] == 0x12345678", Some(1)),
+            ("pbyte[0x1003]",               Some(0x12)),
+            ("count",                       Some(77)),
+            ("cs",                          Some(0xf000)),
+            ("pc",                          Some(0xffff_fff0)),
+            ("0 && byte[0x9999999]",        Some(0)),
+            ("1 || 1 / 0",                  Some(1)),
+            ("1 / 0",                       None),
+            ("byte[0x9999999]",             None),
+            ("byte[0",                      None),
+            ("1 +",                         None),
+            ("1 2",                         None),
+            ("xyz",                         None),
+            ("",                            None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(value(text).ok(), expected, "{text}: {:?}", value(text));
+        }
+    }
+
+    #[test]
+    fn endless_brackets_are_an_error() {
+        assert!(value(&"(".repeat(900)).unwrap_err().contains("too many brackets"));
+        assert!(value(&"1+".repeat(900)).unwrap_err().contains("at most"));
+    }
+}

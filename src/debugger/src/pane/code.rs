@@ -1,0 +1,174 @@
+//! What lies in memory: instructions, the stack, bytes.
+
+use super::Scene;
+use crate::memory::{self, Space};
+use crate::mode;
+use crate::text::{Line, Style};
+use cutaway_cpu::{Seg, gpr};
+use cutaway_isa::{CodeSize, MAX_LENGTH, decode, disassemble};
+
+/// Bytes of code before the next instruction in which a beginning is looked for.
+const BEFORE: u64 = 64;
+
+/// Instructions around the next one; above it those that lead to it.
+pub(super) fn code(scene: &Scene<'_>, rows: usize) -> Vec<Line> {
+    let pc = mode::pc(scene.state);
+    let above = (rows / 3).min(8);
+    let mut lines: Vec<_> =
+        leading_to(scene, pc, above).iter().map(|at| instruction(scene, *at).0).collect();
+    let mut at = pc;
+    while lines.len() < rows {
+        let (line, len) = instruction(scene, at);
+        lines.push(line);
+        let Some(next) = at.checked_add(len).filter(|_| len > 0) else { break };
+        at = next;
+    }
+    lines
+}
+
+/// So many instructions from a linear address on.
+pub(crate) fn from(scene: &Scene<'_>, mut at: u64, count: usize) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for _ in 0..count {
+        let (line, len) = instruction(scene, at);
+        lines.push(line);
+        let Some(next) = at.checked_add(len).filter(|_| len > 0) else { break };
+        at = next;
+    }
+    lines
+}
+
+/// Addresses of the instructions right before one, as far as decoding from some place before it
+/// meets it: x86 code cannot be read backwards for sure.
+fn leading_to(scene: &Scene<'_>, pc: u64, count: usize) -> Vec<u64> {
+    let mut best = Vec::new();
+    // Code does not begin before its segment.
+    let first = match mode::code_size(scene.state) {
+        CodeSize::Bits64 => 0,
+        _ => scene.state.system.segments[Seg::Cs as usize].base,
+    };
+    for back in 1..=BEFORE.min(pc.saturating_sub(first)) {
+        let mut at = pc - back;
+        let mut path = Vec::new();
+        while at < pc {
+            let Some(len) = length_at(scene, at) else { break };
+            path.push(at);
+            at += len;
+        }
+        if at == pc && path.len() > best.len() {
+            best = path;
+        }
+        if best.len() >= count {
+            break;
+        }
+    }
+    let surplus = best.len().saturating_sub(count);
+    best.split_off(surplus)
+}
+
+fn bytes_at(scene: &Scene<'_>, at: u64, bytes: &mut [u8]) -> usize {
+    memory::read(scene.machine.memory(), scene.state, Space::Linear, at, bytes)
+}
+
+fn length_at(scene: &Scene<'_>, at: u64) -> Option<u64> {
+    let mut bytes = [0; MAX_LENGTH];
+    let read = bytes_at(scene, at, &mut bytes);
+    let offset = mode::offset_of_linear(scene.state, at);
+    let instruction = decode(mode::code_size(scene.state), &bytes[..read], offset).ok()?;
+    Some(instruction.len() as u64)
+}
+
+/// An instruction and its length; 0 where there is no memory.
+fn instruction(scene: &Scene<'_>, at: u64) -> (Line, u64) {
+    let state = scene.state;
+    let mut bytes = [0; MAX_LENGTH];
+    let read = bytes_at(scene, at, &mut bytes);
+    let is_next = at == mode::pc(state);
+    let is_breakpoint = scene.breakpoints.contains(&at);
+    let marker = match (is_next, is_breakpoint) {
+        (true, true) => "=>b",
+        (true, false) => "=> ",
+        (false, true) => "  b",
+        (false, false) => "   ",
+    };
+    let style = if is_next { Style::Current } else { Style::Plain };
+    let place = if mode::is_real_like(state) {
+        let (cs, offset) =
+            (state.system.segments[Seg::Cs as usize].selector, mode::offset_of_linear(state, at));
+        format!("{cs:04x}:{offset:04x}")
+    } else if mode::is_long(state) {
+        format!("{at:016x}")
+    } else {
+        format!("{at:08x}")
+    };
+    let line = Line::default().and(style, marker).and(Style::Dim, place + "  ");
+    if read == 0 {
+        let why = crate::walk::why_not(state, scene.machine.memory(), at);
+        return (line.and(Style::Bad, format!("no memory: {why}")), 0);
+    }
+    let offset = mode::offset_of_linear(state, at);
+    let (len, what) = match decode(mode::code_size(state), &bytes[..read], offset) {
+        Ok(instruction) => (instruction.len(), disassemble(&instruction)),
+        Err(_) => (1, "(no instruction)".to_owned()),
+    };
+    let shown: String = bytes[..len].iter().map(|byte| format!("{byte:02x}")).collect();
+    let line = line.and(Style::Dim, format!("{shown:<20} ")).and(style, what);
+    (line, len as u64)
+}
+
+/// The stack from its top on, a slot a line.
+pub(super) fn stack(scene: &Scene<'_>, rows: usize) -> Vec<Line> {
+    let state = scene.state;
+    let ss = &state.system.segments[Seg::Ss as usize];
+    let slot = match mode::code_size(state) {
+        CodeSize::Bits64 => 8,
+        CodeSize::Bits32 => 4,
+        CodeSize::Bits16 => 2,
+    };
+    let (mask, base) = match (slot, ss.is_big()) {
+        (8, _) => (u64::MAX, 0),
+        (_, true) => (0xffff_ffff, ss.base),
+        (_, false) => (0xffff, ss.base),
+    };
+    let mut lines = Vec::new();
+    for n in 0..rows as u64 {
+        let offset = state.gpr[gpr::RSP].wrapping_add(n * slot) & mask;
+        let linear = base.wrapping_add(offset);
+        let linear = if mode::is_long(state) { linear } else { linear & 0xffff_ffff };
+        let marker = if n == 0 { "=> " } else { "   " };
+        let place = if slot == 8 { format!("{offset:016x}") } else { format!("SS:{offset:04x}") };
+        let line = Line::default().and(Style::Plain, marker).and(Style::Dim, place + "  ");
+        let mut bytes = [0; 8];
+        let read = bytes_at(scene, linear, &mut bytes[..slot as usize]);
+        if read < slot as usize {
+            lines.push(line.and(Style::Bad, "no memory"));
+            break;
+        }
+        let value = u64::from_le_bytes(bytes);
+        lines.push(line.and(Style::Plain, format!("{value:0width$x}", width = slot as usize * 2)));
+    }
+    lines
+}
+
+/// Bytes from the chosen linear address on.
+pub(super) fn memory(scene: &Scene<'_>, rows: usize) -> Vec<Line> {
+    dump(scene, Space::Linear, scene.memory_at, rows * 16)
+}
+
+/// So many bytes as lines of sixteen.
+pub(crate) fn dump(scene: &Scene<'_>, space: Space, address: u64, len: usize) -> Vec<Line> {
+    let mut bytes = vec![0; len];
+    let guest = scene.machine.memory();
+    let read = memory::read(guest, scene.state, space, address, &mut bytes);
+    let text = memory::hex_dump(address, &bytes[..read]);
+    let mut lines: Vec<_> = text.lines().map(Line::of).collect();
+    if read < len && lines.len() * 16 < len {
+        let end = address.wrapping_add(read as u64);
+        let why = match space {
+            Space::Linear => crate::walk::why_not(scene.state, guest, end),
+            Space::Physical => "nothing or a device is there".to_owned(),
+        };
+        lines.push(Line::default().and(Style::Bad, format!("no memory at {end:#x}: {why}")));
+    }
+    lines
+}
