@@ -11,7 +11,7 @@ use cutaway::replay::{
     DEFAULT_BUDGET, End, Recorder, Recording, SnapshotOptions, TimeMachine, save_recording_start,
 };
 use cutaway::{Boot, Config, CpuModel, Machine};
-use cutaway_debugger::{Ended, Listener, Options, serve};
+use cutaway_debugger::gdb::{Ended, Listener, Options, serve};
 use cutaway_tests::skip::{passed, program, skipped};
 use cutaway_tests::workspace_root;
 

@@ -6,7 +6,6 @@ pub mod command;
 pub mod explorer;
 mod expression;
 pub mod gdb;
-mod inspect;
 mod memory;
 mod mode;
 mod names;

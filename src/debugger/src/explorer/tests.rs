@@ -55,19 +55,19 @@ fn a_step_over_a_call_comes_back_behind_it() {
 #[test]
 fn out_ends_behind_the_call_and_back_out_before_it() {
     let mut explorer = explorer(CALLS);
-    explorer.until(0xf_0015, Way::Forwards).unwrap();
+    explorer.until(0xffff_0015, Way::Forwards).unwrap();
     explorer.step(1, Way::Forwards).unwrap();
     assert_eq!(ip(&explorer), 0x10);
     let calls = explorer.callers(explorer.count(), 9).unwrap();
     let calls: Vec<_> = calls.iter().map(|call| (call.from, call.to)).collect();
-    assert_eq!(calls, [(0xf_0015, 0xf_0010), (0xf_0006, 0xf_0014)]);
+    assert_eq!(calls, [(0xffff_0015, 0xffff_0010), (0xffff_0006, 0xffff_0014)]);
 
     explorer.step_out(Way::Forwards).unwrap();
     assert_eq!(ip(&explorer), 0x18);
     explorer.step_out(Way::Forwards).unwrap();
     assert_eq!(ip(&explorer), 0x09);
 
-    explorer.until(0xf_0018, Way::Backwards).unwrap();
+    explorer.until(0xffff_0018, Way::Backwards).unwrap();
     explorer.step_out(Way::Backwards).unwrap();
     assert_eq!(ip(&explorer), 0x06);
 }
@@ -75,7 +75,7 @@ fn out_ends_behind_the_call_and_back_out_before_it() {
 #[test]
 fn stops_with_conditions_work_both_ways() {
     let mut explorer = explorer(CALLS);
-    explorer.break_at(0xf_0010, Some("ax == 1")).unwrap();
+    explorer.break_at(0xffff_0010, Some("ax == 1")).unwrap();
 
     let text = explorer.go(Way::Forwards, u64::MAX).unwrap();
     assert_eq!(text, "stop 1: at a breakpoint");
@@ -142,9 +142,9 @@ fn who_changed_something_is_found_in_the_past() {
     explorer.go(Way::Forwards, u64::MAX).unwrap();
 
     let text = explorer.last_change("rax").unwrap();
-    assert_eq!(text, "the instruction at linear 0xf0010 changes rax from 0x1 to 0x2");
+    assert_eq!(text, "the instruction at linear 0xffff0010 changes rax from 0x1 to 0x2");
     let text = explorer.last_write(0x6ffc, 1).unwrap();
-    assert!(text.starts_with("the instruction at linear 0xf0014 writes 2 bytes"), "{text}");
+    assert!(text.starts_with("the instruction at linear 0xffff0014 writes 2 bytes"), "{text}");
     let text = explorer.last_write(0x5000, 1).unwrap();
     assert_eq!(text, "nothing has written to 0x5000 so far");
     assert!(explorer.last_change("xyz").is_err());

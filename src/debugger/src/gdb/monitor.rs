@@ -5,10 +5,14 @@ use super::session::Session;
 use crate::address::{linear, number};
 use crate::memory::{self, Space};
 use crate::names::{vector_named, vector_text};
-use crate::{inspect, mode, walk};
+use crate::pane::{self, Pane, Scene};
+use crate::text::plain;
+use crate::{mode, walk};
 use cutaway_cpu::CpuState;
 use cutaway_isa::Vector;
 use cutaway_replay::{Reached, Register, TimeMachine};
+use cutaway_state::State;
+use std::fmt::Write;
 
 /// Bytes that `xp` shows without a count, and at most.
 const XP_BYTES: u64 = 64;
@@ -16,6 +20,13 @@ const MAX_XP_BYTES: u64 = 0x1000;
 /// Instructions that `disassemble` shows without a count, and at most.
 const INSTRUCTIONS: u64 = 8;
 const MAX_INSTRUCTIONS: u64 = 256;
+/// Bytes of a section that are shown where all sections are.
+const SHOWN: usize = 64;
+/// Rows of panes that could show any number.
+const PANE_ROWS: usize = 16;
+/// What `info registers` shows.
+const REGISTER_PANES: [Pane; 5] =
+    [Pane::Registers, Pane::Segments, Pane::Control, Pane::Fpu, Pane::Sse];
 /// Ports that can be watched.
 const MAX_PORTS: usize = 64;
 
@@ -23,6 +34,7 @@ pub(crate) const HELP: &str = "\
 Commands, each after `monitor`:
   help                        this text
   info registers              all registers, with the hidden parts of segments
+  show PANE                   a part of the machine: paging, gdt, idt, tss, pic, pit, uart ...
   mode                        the CPU's mode, and the gdb architecture for its code
   disassemble [ADDRESS [N]]   instructions, decoded for the running code's size
   walk ADDRESS                the page walk, entry by entry
@@ -61,7 +73,14 @@ impl Session<'_> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let answer = match words.as_slice() {
             [] | ["help"] => Ok(HELP.to_owned()),
-            ["info", "registers"] => Ok(inspect::registers(&self.state())),
+            ["info", "registers"] => self.show(&REGISTER_PANES),
+            ["show", name] => match Pane::by_name(name) {
+                Some(pane) => self.show(&[pane]),
+                None => {
+                    let all: Vec<_> = Pane::all().map(Pane::name).collect();
+                    Err(format!("'{name}' is no pane; there are {}", all.join(", ")))
+                }
+            },
             ["mode"] => Ok(self.mode()),
             ["disassemble"] => self.disassemble("$pc", INSTRUCTIONS),
             ["disassemble", address] => self.disassemble(address, INSTRUCTIONS),
@@ -87,6 +106,27 @@ impl Session<'_> {
         answer.unwrap_or_else(|error| format!("error: {error}\n"))
     }
 
+    fn show(&self, panes: &[Pane]) -> Result<String, String> {
+        let text = |pane: &Pane| self.with_scene(|scene| plain(&pane.lines(scene, PANE_ROWS)));
+        Ok(panes.iter().map(text).collect())
+    }
+
+    fn with_scene<R>(&self, look: impl FnOnce(&Scene<'_>) -> R) -> R {
+        let state = self.state();
+        let machine = self.time_machine.machine();
+        // gdb marks what has changed itself, and has the console and log of its own.
+        look(&Scene {
+            machine,
+            state: &state,
+            before: &state,
+            memory_at: 0,
+            walk_of: None,
+            breakpoints: &self.software,
+            console: "",
+            log: &[],
+        })
+    }
+
     fn state(&self) -> CpuState {
         self.time_machine.machine().vcpu().save()
     }
@@ -108,7 +148,7 @@ impl Session<'_> {
     fn disassemble(&self, address: &str, count: u64) -> Result<String, String> {
         let address = self.address(address)?;
         let count = count.min(MAX_INSTRUCTIONS) as usize;
-        Ok(inspect::disassembly(self.time_machine.machine(), address, count))
+        Ok(self.with_scene(|scene| plain(&pane::instructions(scene, address, count))))
     }
 
     fn walk(&self, address: &str) -> Result<String, String> {
@@ -129,7 +169,7 @@ impl Session<'_> {
 
     fn devices(&self, section: Option<&str>) -> Result<String, String> {
         let state = self.time_machine.machine().save().map_err(|error| in_full(&error))?;
-        inspect::sections(&state, section)
+        sections(&state, section)
     }
 
     fn time(&self) -> String {
@@ -239,4 +279,43 @@ impl Session<'_> {
 fn unknown(command: &str) -> String {
     let shown: String = command.chars().take(40).collect();
     format!("'{}' is no command, or lacks a word; see monitor help", shown.escape_debug())
+}
+
+/// The sections of a state: names, sizes and bytes; of one by name all of them.
+fn sections(state: &State, name: Option<&str>) -> Result<String, String> {
+    let mut text = String::new();
+    let all = state.sections().iter();
+    let chosen: Vec<_> = all.filter(|section| name.is_none_or(|n| n == section.name)).collect();
+    if chosen.is_empty() {
+        return Err("there is no such section; monitor devices lists them".to_owned());
+    }
+    for section in chosen {
+        let bytes = &section.bytes;
+        let _ =
+            writeln!(text, "{} (version {}): {} bytes", section.name, section.version, bytes.len());
+        let count = if name.is_some() { bytes.len() } else { bytes.len().min(SHOWN) };
+        text.push_str(&memory::hex_dump(0, &bytes[..count]));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cutaway_state::Section;
+
+    #[test]
+    fn a_section_is_shown_whole_only_by_name() {
+        let mut state = State::new();
+        let bytes = vec![0x11; 100];
+        state.add(Section { name: "pit".to_owned(), version: 1, bytes }).unwrap();
+
+        let all = sections(&state, None).unwrap();
+        let one = sections(&state, Some("pit")).unwrap();
+
+        assert_eq!(all.matches(" 11").count(), 64);
+        assert_eq!(one.matches(" 11").count(), 100);
+        assert!(one.starts_with("pit (version 1): 100 bytes\n"));
+        assert!(sections(&state, Some("pic")).is_err());
+    }
 }
