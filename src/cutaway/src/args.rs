@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use cutaway::host::Target;
+use cutaway::isa::CodeSize;
 
 use crate::exit::CODES;
-use crate::quantity::{RtcStart, parse_memory, parse_rtc};
+use crate::quantity::{RtcStart, parse_address, parse_bits, parse_memory, parse_rtc};
 
 /// Options of QEMU that take one dash there; here two are the rule and one is understood.
 const ONE_DASH: &[&str] = &[
@@ -44,6 +45,34 @@ Keys while a guest has the terminal:
 
 ";
 
+const ASM_EXAMPLES: &str = "\
+Examples:
+  cutaway asm 'mov rax, [rbx+8*rcx]'
+      48 8b 04 cb
+  cutaway asm --bits 16 'start: in al, 0x60' 'test al, al' 'jz start' --format listing
+      several lines, with their addresses
+  cutaway asm --origin 0x7c00 --bits 16 boot.asm --format raw -o boot.bin
+      a file into a file
+  echo 'lock inc dword [rdi]' | cutaway asm -
+      standard input
+
+The text is NASM's: labels, instructions, bits, org, default, align, equ, times, db dw dd dq,
+resb resw resd resq; ';' starts a comment. There are no macros and no sections.
+";
+
+const DISASM_EXAMPLES: &str = "\
+Examples:
+  cutaway disasm 48 8b 04 cb
+      mov rax, [rbx+rcx*8]
+  cutaway disasm --bits 16 --origin 0x7c00 boot.bin
+      a file
+  cutaway asm 'push rbp' 'mov rbp, rsp' | cutaway disasm -
+      standard input
+
+A file, or standard input, that holds nothing but hexadecimal digits is taken for such digits, and
+for the bytes themselves otherwise; --input says which.
+";
+
 /// An x86 PC in software that can be seen into.
 ///
 /// Without a command it boots the built-in teaching kernel.
@@ -74,6 +103,12 @@ pub(crate) enum Command {
     Test(TestArgs),
     /// Write down instructions, exceptions, ports and memory accesses of a stretch of a run.
     Trace(Box<TraceArgs>),
+    /// Assemble NASM text into bytes.
+    #[command(after_help = ASM_EXAMPLES)]
+    Asm(AsmArgs),
+    /// Disassemble bytes.
+    #[command(after_help = DISASM_EXAMPLES)]
+    Disasm(DisasmArgs),
 }
 
 /// `cutaway run`.
@@ -355,6 +390,68 @@ pub(crate) struct TestArgs {
     /// List the cases and run none
     #[arg(long)]
     pub(crate) list: bool,
+}
+
+/// `cutaway asm`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct AsmArgs {
+    /// Code size until the text says otherwise: 16, 32 or 64
+    #[arg(short, long, value_name = "N", default_value = "64", value_parser = parse_bits)]
+    pub(crate) bits: CodeSize,
+
+    /// Address of the first byte
+    #[arg(long, alias = "org", value_name = "ADDRESS", default_value = "0",
+          value_parser = parse_address)]
+    pub(crate) origin: u64,
+
+    /// hex digits, a listing with addresses and source, or raw bytes
+    #[arg(short, long, value_name = "FORMAT", default_value = "hex")]
+    pub(crate) format: AsmFormat,
+
+    /// Where the result goes instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Lines of text, or a file, or - for standard input
+    #[arg(value_name = "TEXT|FILE|-", allow_negative_numbers = true)]
+    pub(crate) input: Vec<String>,
+}
+
+/// `cutaway disasm`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DisasmArgs {
+    /// Code size: 16, 32 or 64
+    #[arg(short, long, value_name = "N", default_value = "64", value_parser = parse_bits)]
+    pub(crate) bits: CodeSize,
+
+    /// Address of the first byte
+    #[arg(long, alias = "org", value_name = "ADDRESS", default_value = "0",
+          value_parser = parse_address)]
+    pub(crate) origin: u64,
+
+    /// What a file or standard input holds: hex digits, raw bytes, or see for yourself
+    #[arg(long = "input", value_name = "KIND", default_value = "auto")]
+    pub(crate) input_format: DisasmInput,
+
+    /// Hexadecimal digits, or a file, or - for standard input
+    #[arg(value_name = "HEX|FILE|-")]
+    pub(crate) input: Vec<String>,
+}
+
+/// How assembled bytes are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum AsmFormat {
+    Hex,
+    Listing,
+    Raw,
+}
+
+/// How bytes to disassemble are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum DisasmInput {
+    Auto,
+    Hex,
+    Raw,
 }
 
 /// How a trace is written.

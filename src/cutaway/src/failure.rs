@@ -9,7 +9,10 @@ pub(crate) struct Failure {
     /// The exit code.
     pub(crate) code: u8,
     what: String,
+    /// Empty where the first half says it.
     remedy: String,
+    /// Lines to show below.
+    excerpt: Option<String>,
 }
 
 impl Failure {
@@ -22,18 +25,37 @@ impl Failure {
             what.push_str(&error.to_string());
             cause = error.source();
         }
-        Self { code, what, remedy: remedy.to_owned() }
+        Self { code, what, remedy: remedy.to_owned(), excerpt: None }
     }
 
     /// A failure in words.
     pub(crate) fn new(code: u8, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { code, what: what.into(), remedy: remedy.into() }
+        Self { code, what: what.into(), remedy: remedy.into(), excerpt: None }
+    }
+
+    /// The help of another command, where that of `run` would be named.
+    pub(crate) fn for_command(self, command: &str) -> Self {
+        let remedy =
+            self.remedy.replace("cutaway run --help", &format!("cutaway {command} --help"));
+        Self { remedy, ..self }
+    }
+
+    /// With lines of the input, and what marks the place in them.
+    pub(crate) fn with_excerpt(self, excerpt: String) -> Self {
+        Self { excerpt: Some(excerpt), ..self }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.what, self.remedy)
+        f.write_str(&self.what)?;
+        if !self.remedy.is_empty() {
+            write!(f, "; {}", self.remedy)?;
+        }
+        match &self.excerpt {
+            Some(excerpt) => write!(f, "\n{excerpt}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod asm;
 mod check;
 mod debug;
+mod disasm;
 mod exit;
 mod failure;
 mod gdb;
@@ -24,7 +26,8 @@ use crate::args::{Cli, Command};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    let result = match Cli::try_parse_from(args::with_two_dashes(std::env::args_os())) {
+    let given = args::with_two_dashes(std::env::args_os());
+    let result = match Cli::try_parse_from(&given) {
         Ok(Cli { command }) => match command {
             None => run::run(&args::default_run()),
             Some(Command::Run(args)) => run::run(&args),
@@ -35,13 +38,19 @@ fn main() -> ExitCode {
             Some(Command::Debug(args)) => debug::debug(&args),
             Some(Command::Test(args)) => test::test(&args),
             Some(Command::Trace(args)) => trace::trace(&args),
+            Some(Command::Asm(args)) => asm::asm(&args),
+            Some(Command::Disasm(args)) => disasm::disasm(&args),
         },
         Err(error) if !error.use_stderr() => {
             // Help or version. A reader that has gone needs none.
             let _ = error.print();
             Ok(exit::DONE)
         }
-        Err(error) => Err(Failure::from(error)),
+        Err(error) => {
+            let command = given.get(1).and_then(|command| command.to_str());
+            let command = command.filter(|command| matches!(*command, "asm" | "disasm"));
+            Err(Failure::from(error).for_command(command.unwrap_or("run")))
+        }
     };
     match result {
         Ok(code) => ExitCode::from(code),

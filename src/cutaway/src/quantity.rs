@@ -1,4 +1,26 @@
-//! Sizes and dates as the command line gives them.
+//! Sizes, addresses and dates as the command line gives them.
+
+use cutaway::isa::CodeSize;
+
+/// A code size: `16`, `32` or `64`.
+pub(crate) fn parse_bits(text: &str) -> Result<CodeSize, String> {
+    match text {
+        "16" => Ok(CodeSize::Bits16),
+        "32" => Ok(CodeSize::Bits32),
+        "64" => Ok(CodeSize::Bits64),
+        _ => Err("give 16, 32 or 64".to_owned()),
+    }
+}
+
+/// An address such as `0x7c00`, `7c00h` or `31744`.
+pub(crate) fn parse_address(text: &str) -> Result<u64, String> {
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.strip_prefix("0x").or_else(|| lower.strip_suffix('h'));
+    let (digits, radix) = digits.map_or((lower.as_str(), 10), |digits| (digits, 16));
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = u64::from_str_radix(digits, radix).ok().filter(|_| plain);
+    number.ok_or_else(|| "give an address such as 0x7c00, 7c00h or 31744".to_owned())
+}
 
 /// Bytes from a size such as `512`, `512M` or `2G`; without a suffix it is mebibytes.
 pub(crate) fn parse_memory(text: &str) -> Result<u64, String> {

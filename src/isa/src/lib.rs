@@ -1,14 +1,18 @@
-//! What x86 is, without state: the decoder, and the names of registers, flags, vectors and MSRs.
+//! What x86 is, without state: the decoder and the assembler, and the names of registers, flags, vectors and MSRs.
 //!
 //! iced-x86 is wrapped here and named nowhere else. Sources: Intel SDM vol. 1-4, AMD APM vol. 2;
 //! the editions are fixed in `docs/references.md`.
 #![forbid(unsafe_code)]
 
+mod assemble;
 mod decode;
 mod length;
 mod registers;
 mod vector;
 
+pub use assemble::{
+    AssembleCause, AssembleError, Assembled, AssembledLine, Assembly, MAX_ASSEMBLY, assemble,
+};
 pub use decode::{CodeSize, DecodeError, MAX_LENGTH, Stream, decode, disassemble};
 pub use iced_x86::{
     Code, CpuidFeature, EncodingKind, FlowControl, Instruction, MemorySize, Mnemonic, OpKind,
