@@ -64,6 +64,18 @@ rom() {
     assemble firmware/bios/rom.asm "$output" "$@" -D "BIOS_FIX=$fix"
 }
 
+# symbols MAP: the labels of a map of NASM's by address, as `nm` lists them. Labels inside a routine
+# and names that macros made are left out, and so are constants; what bss.inc reserves is a constant
+# to NASM and known by where it lies.
+symbols() {
+    awk 'NF == 3 && $1 ~ /^[0-9A-F]+$/ && $3 !~ /[.]/ {
+        printf "%s t %s\n", tolower(substr("00000000" $2, length($2) + 1)), $3
+    }
+    NF == 2 && $1 >= "00110000" && $1 < "00120000" && $2 !~ /[.]/ {
+        printf "%s b %s\n", tolower($1), $2
+    }' "$1" | LC_ALL=C sort
+}
+
 # checksums LIST FILE…: in the format of sha256sum, with file names relative to the list.
 checksums() {
     list=$1
@@ -80,18 +92,20 @@ checksums() {
 
 kernel=$out/test-roms/kernel.bin
 services=$out/firmware/tests/services
-assemble test-roms/kernel/kernel.asm "$kernel"
+assemble test-roms/kernel/kernel.asm "$kernel" --before "[map symbols $kernel.map]"
+symbols "$kernel.map" >"$out/test-roms/kernel.sym"
+rm "$kernel.map"
 rom "$out/firmware/bios.bin" "$kernel"
 assemble firmware/tests/services.asm "$services.image" -I "$here/bios/"
 rom "$services.bin" "$services.image"
 rm "$services.image"
 checksums "$out/firmware/SHA256SUMS" bios.bin tests/services.bin
-checksums "$out/test-roms/kernel/SHA256SUMS" ../kernel.bin
+checksums "$out/test-roms/kernel/SHA256SUMS" ../kernel.bin ../kernel.sym
 
 [ "$out" = "$root" ] && exit 0
 status=0
 for file in firmware/bios.bin firmware/SHA256SUMS firmware/tests/services.bin \
-    test-roms/kernel.bin test-roms/kernel/SHA256SUMS; do
+    test-roms/kernel.bin test-roms/kernel.sym test-roms/kernel/SHA256SUMS; do
     if cmp "$out/$file" "$root/$file"; then
         echo "$file: as built from its source"
     else

@@ -34,7 +34,7 @@ const WALLED: &[(&str, &[&str])] = &[
     ("signal-hook", &["cutaway-host"]),
     ("lz4_flex", &["cutaway-replay"]),
     ("gdbstub", &["cutaway-debugger"]),
-    ("toml", &["cutaway-runner"]),
+    ("toml", &["cutaway-runner", "cutaway-debugger"]),
     ("quick-junit", &["cutaway-runner"]),
     ("indicatif", &["cutaway", "cutaway-silicon"]),
     ("clap", &["cutaway", "cutaway-benches", "cutaway-silicon"]),

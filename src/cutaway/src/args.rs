@@ -99,6 +99,9 @@ pub(crate) enum Command {
     /// Step through a guest by commands, forwards and backwards.
     #[command(after_help = DEBUG_EXAMPLES)]
     Debug(Box<DebugArgs>),
+    /// Learn how the machine works, step by step, with questions that are checked.
+    #[command(after_help = LESSON_EXAMPLES)]
+    Lesson(LessonArgs),
     /// Run test files: boot guests, type, expect, check; exit 1 if a case fails.
     Test(TestArgs),
     /// Write down instructions, exceptions, ports and memory accesses of a stretch of a run.
@@ -327,9 +330,62 @@ pub(crate) struct DebugArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "execute")]
     pub(crate) script: Option<PathBuf>,
 
+    /// Names of addresses, as nm or System.map lists them
+    ///
+    /// The teaching kernel's are known.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) symbols: Option<PathBuf>,
+
     /// Memory for checkpoints, to go back by
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_memory)]
     pub(crate) budget: u64,
+}
+
+const LESSON_EXAMPLES: &str = "\
+Examples:
+  cutaway lesson
+      the lessons there are
+  cutaway lesson 1
+      begin the first, or go on with it
+  cutaway lesson 1 --again --hand-in ada.toml
+      begin anew, and write down what was answered, to be handed in
+  cutaway lesson grade *.toml
+      do hand-ins again bit for bit, and say what they are worth
+";
+
+/// `cutaway lesson`.
+#[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct LessonArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<LessonCommand>,
+
+    /// A lesson's name or number, or the file of one
+    #[arg(value_name = "LESSON")]
+    pub(crate) name: Option<String>,
+
+    /// Begin anew, whatever was answered before
+    #[arg(long)]
+    pub(crate) again: bool,
+
+    /// Write what was answered there at the end, to hand it in
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hand_in: Option<PathBuf>,
+
+    /// Folder for progress, instead of ~/.local/state/cutaway/lessons
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) progress: Option<PathBuf>,
+}
+
+/// `cutaway lesson grade`.
+#[derive(Subcommand, Clone, Debug)]
+pub(crate) enum LessonCommand {
+    /// Do hand-ins again, and say what they are worth
+    Grade {
+        /// The hand-ins
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
 }
 
 /// `cutaway trace`.

@@ -7,9 +7,10 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use cutaway::KERNEL_SYMBOLS;
 use cutaway::debugger::command::execute;
 use cutaway::debugger::explorer::Explorer;
-use cutaway::debugger::{Line, Style};
+use cutaway::debugger::{Line, Style, Symbols};
 use cutaway::host::Interrupt;
 use cutaway::replay::TimeMachine;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -37,7 +38,25 @@ pub(crate) fn explorer(args: &DebugArgs) -> Result<Explorer, Failure> {
         }
         None => (TimeMachine::live(guest::boot(&args.guest)?, budget), true),
     };
-    Ok(Explorer::new(run.map_err(|error| replay_failure(&error))?, live))
+    let mut explorer = Explorer::new(run.map_err(|error| replay_failure(&error))?, live);
+    explorer.set_symbols(symbols(args)?);
+    Ok(explorer)
+}
+
+/// The names that were given, or those of the teaching kernel.
+fn symbols(args: &DebugArgs) -> Result<Symbols, Failure> {
+    let is_own =
+        args.recording.is_none() && args.guest.kernel.is_none() && args.guest.rom.is_none();
+    let text = match &args.symbols {
+        Some(path) => std::fs::read_to_string(path).map_err(|error| {
+            let what = format!("cannot read {}: {error}", path.display());
+            Failure::new(BAD_INPUT, what, "give --symbols a file that is there")
+        })?,
+        None if is_own => KERNEL_SYMBOLS.to_owned(),
+        None => String::new(),
+    };
+    Symbols::parse(&text)
+        .map_err(|error| Failure::of(BAD_INPUT, &error, "give --symbols what nm or System.map has"))
 }
 
 /// Does what commands say; the result is the exit code.
@@ -197,7 +216,8 @@ impl Desk {
     }
 }
 
-fn in_full(error: &dyn std::error::Error) -> String {
+/// An error with its causes.
+pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -208,7 +228,7 @@ fn in_full(error: &dyn std::error::Error) -> String {
 }
 
 /// A line with the terminal's colours: attributes alone, which any background can bear.
-fn coloured(line: &Line) -> String {
+pub(crate) fn coloured(line: &Line) -> String {
     let mut text = String::new();
     for span in &line.spans {
         let code = match span.style {

@@ -40,3 +40,6 @@ pub use cutaway_machine::{
 /// Our firmware with the teaching kernel as the image it starts: what runs when nothing else is
 /// asked for. Sources in `firmware/` and `test-roms/`.
 pub const FIRMWARE: &[u8] = include_bytes!("../../../firmware/bios.bin");
+
+/// The names of the teaching kernel's addresses, as `nm` would list them.
+pub const KERNEL_SYMBOLS: &str = include_str!("../../../test-roms/kernel.sym");

@@ -10,6 +10,7 @@ mod exit;
 mod failure;
 mod gdb;
 mod guest;
+mod lesson;
 mod quantity;
 mod replay;
 mod run;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
             Some(Command::Replay(args)) => replay::replay(&args),
             Some(Command::Diff(args)) => replay::diff(&args),
             Some(Command::Debug(args)) => debug::debug(&args),
+            Some(Command::Lesson(args)) => lesson::lesson(&args),
             Some(Command::Test(args)) => test::test(&args),
             Some(Command::Trace(args)) => trace::trace(&args),
             Some(Command::Asm(args)) => asm::asm(&args),

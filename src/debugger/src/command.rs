@@ -48,14 +48,26 @@ pub fn execute(explorer: &mut Explorer, line: &str) -> Result<Answer> {
     if line.is_empty() || line.starts_with('#') {
         return Ok(Answer::default());
     }
+    check(line)?;
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let command = table::by_name(name).map_err(ExplorerError::Asked)?;
+    let command = table::by_name(name)?;
     let rest = rest.trim();
     let words: Vec<&str> = rest.split_whitespace().collect();
-    if words.len() < command.least {
-        return Err(format!("{name} lacks a word: {} {}", command.name, command.words).into());
-    }
     (command.run)(explorer, &Words { rest, words })
+}
+
+/// Whether a line names a command and has the words that it needs.
+pub fn check(line: &str) -> std::result::Result<(), String> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(());
+    }
+    let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let command = table::by_name(name)?;
+    if rest.split_whitespace().count() < command.least {
+        return Err(format!("{name} lacks a word: {} {}", command.name, command.words));
+    }
+    Ok(())
 }
 
 /// What stands behind a command's name.
@@ -304,11 +316,13 @@ fn callers(explorer: &mut Explorer, words: &Words<'_>) -> Result<Answer> {
     if calls.is_empty() {
         return Ok(Answer::text("no call that leads here was found in the past"));
     }
+    let name = |address| {
+        let name = explorer.symbols().text_of(address).map(|name| format!(" <{name}>"));
+        format!("{address:#x}{}", name.unwrap_or_default())
+    };
     let line = |(n, call): (usize, &crate::explorer::Call)| {
-        Line::of(format!(
-            "#{n}  {:#x}, called from {:#x} at instruction {}",
-            call.to, call.from, call.count
-        ))
+        let (to, from, count) = (name(call.to), name(call.from), call.count);
+        Line::of(format!("#{n}  {to}, called from {from} at instruction {count}"))
     };
     Ok(Answer::of(calls.iter().enumerate().map(line).collect()))
 }

@@ -20,6 +20,7 @@ pub use stops::StopPoint;
 use crate::expression::{Subject, evaluate};
 use crate::mode;
 use crate::pane::{Pane, Scene};
+use crate::symbols::Symbols;
 use crate::text::Line;
 use cutaway_cpu::CpuState;
 use cutaway_machine::{Input, Machine};
@@ -70,6 +71,7 @@ pub struct Explorer {
     /// Why the machine has ended, and at which tick.
     ended: Option<(u64, String)>,
     between: Option<Between>,
+    symbols: Symbols,
     /// Where the memory pane begins.
     pub memory_at: u64,
     /// The address whose page walk is shown.
@@ -96,6 +98,7 @@ impl Explorer {
             undo: Vec::new(),
             ended: None,
             between: None,
+            symbols: Symbols::default(),
             memory_at: 0,
             walk_of: None,
         }
@@ -104,6 +107,17 @@ impl Explorer {
     /// Called between stretches of a long run with the count of instructions; a break stops it.
     pub fn set_between(&mut self, between: impl FnMut(u64) -> ControlFlow<()> + 'static) {
         self.between = Some(Box::new(between));
+    }
+
+    /// Knows these names of addresses from now on.
+    pub fn set_symbols(&mut self, symbols: Symbols) {
+        self.symbols = symbols;
+    }
+
+    /// The names of addresses that it knows.
+    #[must_use]
+    pub fn symbols(&self) -> &Symbols {
+        &self.symbols
     }
 
     /// The machine at this instant.
@@ -153,7 +167,12 @@ impl Explorer {
     }
 
     fn subject(&self) -> Subject<'_> {
-        Subject { state: &self.state, memory: self.run.machine().memory(), count: self.run.count() }
+        Subject {
+            state: &self.state,
+            memory: self.run.machine().memory(),
+            count: self.run.count(),
+            symbols: &self.symbols,
+        }
     }
 
     /// A linear address: an expression, or `segment:offset`.
@@ -179,6 +198,7 @@ impl Explorer {
             memory_at: self.memory_at,
             walk_of: self.walk_of,
             breakpoints: &breakpoints,
+            symbols: &self.symbols,
             console: &console,
             log: &log,
         })
@@ -190,8 +210,10 @@ impl Explorer {
         let (state, machine) = (&self.state, self.run.machine());
         let ns = machine.guest_ns();
         let cs = state.system.segments[cutaway_cpu::Seg::Cs as usize].selector;
+        let symbol = self.symbols.text_of(mode::pc(state));
+        let symbol = symbol.map(|symbol| format!("  {symbol}")).unwrap_or_default();
         format!(
-            "instruction {} of {}  {}.{:09} s  {}  CS:IP {cs:04x}:{:x}",
+            "instruction {} of {}  {}.{:09} s  {}  CS:IP {cs:04x}:{:x}{symbol}",
             self.count(),
             self.furthest,
             ns / 1_000_000_000,

@@ -1,13 +1,14 @@
 //! Expressions over a machine's state, for conditions, questions and what people want printed.
 //!
 //! C's operators and precedence on unsigned 64-bit numbers that wrap around. Operands: numbers,
-//! registers and flags by name, `pc`, `count`, and memory: `byte[A]`, `word[A]`, `dword[A]`,
+//! registers and flags by name, `pc`, `count`, symbols, and memory: `byte[A]`, `word[A]`, `dword[A]`,
 //! `qword[A]` at a linear address, `pbyte[A]` and so on at a physical one. `ds:A` is an address
 //! with a segment's base added. Divisions by zero and memory that is not there are errors.
 
 use crate::address;
 use crate::memory::{self, Space};
 use crate::mode;
+use crate::symbols::Symbols;
 use cutaway_cpu::CpuState;
 use cutaway_isa::Rflags;
 use cutaway_memory::GuestMemory;
@@ -37,6 +38,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) memory: &'a GuestMemory,
     /// Instructions retired.
     pub(crate) count: u64,
+    pub(crate) symbols: &'a Symbols,
 }
 
 /// The value of an expression.
@@ -179,13 +181,16 @@ impl<'a> Parser<'a> {
             "gdtr" => Ok(system.gdtr.base),
             "idtr" => Ok(system.idtr.base),
             "tr" => Ok(u64::from(system.segments[cutaway_cpu::Seg::Tr as usize].selector)),
-            _ => address::linear(word, state).map_err(|error| {
+            _ => address::linear(word, state).or_else(|error| {
+                if let Some(address) = self.subject.symbols.address_of(word) {
+                    return Ok(address);
+                }
                 let wrong = word.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
-                if wrong && !word.contains(':') {
-                    format!("'{word}' is no register or flag")
+                Err(if wrong && !word.contains(':') {
+                    format!("'{word}' is no register, flag or symbol")
                 } else {
                     error
-                }
+                })
             }),
         }
     }
@@ -265,7 +270,9 @@ mod tests {
         let mut state = CpuState::reset(0);
         state.gpr[gpr::RAX] = 0x1_0000_0005;
         state.rflags = 0x3043;
-        evaluate(text, &Subject { state: &state, memory: &memory, count: 77 })
+        let symbols = Symbols::parse("1000 t table\n").unwrap();
+        let subject = Subject { state: &state, memory: &memory, count: 77, symbols: &symbols };
+        evaluate(text, &subject)
     }
 
     #[test]
@@ -290,6 +297,7 @@ mod tests {
             ("dword[0xff8 + 8] == 0x12345678", Some(1)),
             ("pbyte[0x1003]",               Some(0x12)),
             ("count",                       Some(77)),
+            ("byte[table + 1]",             Some(0x56)),
             ("cs",                          Some(0xf000)),
             ("pc",                          Some(0xffff_fff0)),
             ("0 && byte[0x9999999]",        Some(0)),

@@ -6,12 +6,15 @@ pub mod command;
 pub mod explorer;
 mod expression;
 pub mod gdb;
+pub mod lesson;
 mod memory;
 mod mode;
 mod names;
 mod pane;
+mod symbols;
 mod text;
 mod walk;
 
 pub use pane::{Pane, Scene};
+pub use symbols::{SymbolError, Symbols};
 pub use text::{Line, Span, Style, plain};

@@ -12,6 +12,7 @@ mod tables;
 pub(crate) use code::{dump, from as instructions};
 pub(crate) use control::hidden;
 
+use crate::symbols::Symbols;
 use crate::text::Line;
 use cutaway_cpu::CpuState;
 use cutaway_machine::Machine;
@@ -149,6 +150,8 @@ pub struct Scene<'a> {
     pub walk_of: Option<u64>,
     /// Linear addresses of breakpoints.
     pub breakpoints: &'a [u64],
+    /// Names of addresses.
+    pub symbols: &'a Symbols,
     /// What the guest has printed.
     pub console: &'a str,
     /// What happened lately, the newest last.

@@ -60,7 +60,7 @@ fn errors_say_what_to_do() {
         ("show frob",         "'frob' is no pane; there are code, registers"),
         ("to lunch",          "'lunch' is none of: interrupt, exception"),
         ("x 0x80000000 1 2",  ""),
-        ("break 0 if nix",    "'nix' is no register or flag"),
+        ("break 0 if nix",    "'nix' is no register, flag or symbol"),
         ("stop port 70000",   "0x11170 is no port"),
         ("stop exception 40", "vector 40 is no exception"),
         ("type \\q",          "'\\q' is no escape"),

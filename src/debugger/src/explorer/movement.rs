@@ -387,6 +387,13 @@ impl Explorer {
         Ok(String::new())
     }
 
+    /// Goes to a tick that the machine has been at, as if it had never left.
+    pub(crate) fn return_to(&mut self, tick: u64) -> Result<(), ExplorerError> {
+        self.run.goto_tick(tick)?;
+        self.state = self.run.machine().vcpu().save();
+        Ok(())
+    }
+
     fn waits_for_input(&self) -> bool {
         let machine = self.run.machine();
         self.live && machine.is_halted() && machine.next_deadline().is_none()

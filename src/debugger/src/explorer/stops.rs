@@ -187,6 +187,7 @@ impl Explorer {
             state: &state,
             memory: self.run.machine().memory(),
             count: self.run.count(),
+            symbols: &self.symbols,
         };
         self.points.iter().filter(|point| point.is_hit(stop, pc)).find(|point| {
             let Some(condition) = &point.condition else { return true };

@@ -6,6 +6,7 @@ use crate::address::{linear, number};
 use crate::memory::{self, Space};
 use crate::names::{vector_named, vector_text};
 use crate::pane::{self, Pane, Scene};
+use crate::symbols::Symbols;
 use crate::text::plain;
 use crate::{mode, walk};
 use cutaway_cpu::CpuState;
@@ -122,6 +123,7 @@ impl Session<'_> {
             memory_at: 0,
             walk_of: None,
             breakpoints: &self.software,
+            symbols: &Symbols::default(),
             console: "",
             log: &[],
         })

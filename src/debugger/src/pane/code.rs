@@ -5,7 +5,7 @@ use crate::memory::{self, Space};
 use crate::mode;
 use crate::text::{Line, Style};
 use cutaway_cpu::{Seg, gpr};
-use cutaway_isa::{CodeSize, MAX_LENGTH, decode, disassemble};
+use cutaway_isa::{CodeSize, Instruction, MAX_LENGTH, OpKind, decode, disassemble};
 
 /// Bytes of code before the next instruction in which a beginning is looked for.
 const BEFORE: u64 = 64;
@@ -107,13 +107,31 @@ fn instruction(scene: &Scene<'_>, at: u64) -> (Line, u64) {
         return (line.and(Style::Bad, format!("no memory: {why}")), 0);
     }
     let offset = mode::offset_of_linear(state, at);
-    let (len, what) = match decode(mode::code_size(state), &bytes[..read], offset) {
-        Ok(instruction) => (instruction.len(), disassemble(&instruction)),
-        Err(_) => (1, "(no instruction)".to_owned()),
+    let (len, what, target) = match decode(mode::code_size(state), &bytes[..read], offset) {
+        Ok(instruction) => {
+            let target = branch_target(scene, &instruction).unwrap_or_default();
+            (instruction.len(), disassemble(&instruction), target)
+        }
+        Err(_) => (1, "(no instruction)".to_owned(), String::new()),
+    };
+    let label = match scene.symbols.name_at(at) {
+        Some((name, 0)) => format!("{name}: "),
+        _ => String::new(),
     };
     let shown: String = bytes[..len].iter().map(|byte| format!("{byte:02x}")).collect();
-    let line = line.and(Style::Dim, format!("{shown:<20} ")).and(style, what);
-    (line, len as u64)
+    let line = line.and(Style::Dim, format!("{shown:<20} ")).and(Style::Name, label);
+    (line.and(style, what).and(Style::Dim, target), len as u64)
+}
+
+/// The name of where a branch leads.
+fn branch_target(scene: &Scene<'_>, instruction: &Instruction) -> Option<String> {
+    let is_near = (0..instruction.op_count()).any(|n| {
+        let kind = instruction.op_kind(n);
+        matches!(kind, OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64)
+    });
+    let target = mode::linear_of_offset(scene.state, instruction.near_branch_target());
+    let name = scene.symbols.text_of(target).filter(|_| is_near)?;
+    Some(format!("  <{name}>"))
 }
 
 /// The stack from its top on, a slot a line.

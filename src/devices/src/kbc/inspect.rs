@@ -30,10 +30,9 @@ impl Kbc {
             Source::AuxTimeout => "aux, which does not answer",
         };
         let output = format!("{:02x} from the {source}", self.output.value);
-        let arrives = self.arrives_at.map_or_else(
-            || "nothing".to_owned(),
-            |at| format!("a byte in {} ns", at.since(now)),
-        );
+        let arrives = self
+            .arrives_at
+            .map_or_else(|| "nothing".to_owned(), |at| format!("a byte in {} ns", at.since(now)));
         let parameter = self.expects_parameter_of.map_or_else(
             || "none".to_owned(),
             |command| format!("waits for the parameter of {command:02x}"),

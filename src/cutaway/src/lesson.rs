@@ -1,0 +1,210 @@
+//! `cutaway lesson`: the lessons, a student at one, and hand-ins graded.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use cutaway::debugger::Line;
+use cutaway::debugger::lesson::{HandIn, HandInError, Kernel, Lesson, Sitting};
+use cutaway::{FIRMWARE, KERNEL_SYMBOLS};
+
+use crate::args::{LessonArgs, LessonCommand};
+use crate::debug::{coloured, in_full};
+use crate::exit::{BAD_INPUT, DONE, HOST_FAILED};
+use crate::failure::Failure;
+
+/// The lessons that come with the program: name and text.
+const LESSONS: &[(&str, &str)] = &[];
+
+const KERNEL: Kernel<'static> = Kernel { rom: FIRMWARE, symbols: KERNEL_SYMBOLS };
+
+const GREETING: &str = "\
+Type `answer` and what you think, `hint` for help, `help` for the commands, `quit` to leave.
+";
+
+/// The lessons: lists them, does one, or grades.
+pub(crate) fn lesson(args: &LessonArgs) -> Result<u8, Failure> {
+    match (&args.command, &args.name) {
+        (Some(LessonCommand::Grade { files }), _) => grade(files),
+        (None, None) => list(),
+        (None, Some(name)) => {
+            let (name, lesson) = find(name)?;
+            sit(&name, &lesson, args)
+        }
+    }
+}
+
+/// A lesson by its name or number, or out of a file.
+fn find(name: &str) -> Result<(String, Lesson), Failure> {
+    let numbered = |known: &str| {
+        known
+            .split('-')
+            .next()
+            .is_some_and(|number| number.trim_start_matches('0') == name.trim_start_matches('0'))
+    };
+    let known = LESSONS.iter().find(|(known, _)| *known == name || numbered(known));
+    let (name, text) = match known {
+        Some((name, text)) => ((*name).to_owned(), (*text).to_owned()),
+        None if Path::new(name).exists() => {
+            let text = std::fs::read_to_string(name).map_err(|error| {
+                let what = format!("cannot read {name}: {error}");
+                Failure::new(BAD_INPUT, what, "give the file of a lesson")
+            })?;
+            (name.to_owned(), text)
+        }
+        None => {
+            let what = format!("there is no lesson and no file {name}");
+            return Err(Failure::new(BAD_INPUT, what, "cutaway lesson lists the lessons"));
+        }
+    };
+    let lesson = Lesson::parse(&text).map_err(|error| {
+        let what = format!("lesson {name}, {error}");
+        Failure::new(BAD_INPUT, what, "docs/lessons/README.md tells how a lesson is written")
+    })?;
+    Ok((name, lesson))
+}
+
+fn list() -> Result<u8, Failure> {
+    for (name, _) in LESSONS {
+        let (_, lesson) = find(name)?;
+        println!("{name:<24} {}", lesson.head.title);
+        for chapter in &lesson.head.chapters {
+            println!("{:<24}   {chapter}", "");
+        }
+    }
+    println!("\ncutaway lesson NAME begins one; its number is enough.");
+    Ok(DONE)
+}
+
+/// Where the progress of a lesson is kept.
+fn progress_file(name: &str, args: &LessonArgs) -> Option<PathBuf> {
+    let folder = match &args.progress {
+        Some(folder) => folder.clone(),
+        None => state_folder()?.join("cutaway").join("lessons"),
+    };
+    let name = Path::new(name).file_stem()?.to_string_lossy().into_owned();
+    Some(folder.join(format!("{name}.toml")))
+}
+
+/// The folder for what programs keep of a person's work.
+fn state_folder() -> Option<PathBuf> {
+    let of =
+        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    of("XDG_STATE_HOME")
+        .or_else(|| of("LOCALAPPDATA"))
+        .or_else(|| of("HOME").map(|home| home.join(".local").join("state")))
+}
+
+/// A student at a lesson.
+fn sit(name: &str, lesson: &Lesson, args: &LessonArgs) -> Result<u8, Failure> {
+    let failed = |what: String| Failure::new(BAD_INPUT, what, "choose another lesson");
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let show = |lines: &[Line]| {
+        for line in lines {
+            println!("{}", if colour { coloured(line) } else { line.to_string() });
+        }
+    };
+    let file = progress_file(name, args);
+    let (mut sitting, first) = Sitting::begin(lesson, &KERNEL).map_err(failed)?;
+    let earlier = file.as_deref().filter(|_| !args.again).and_then(|file| resume(file, lesson));
+    print!("{GREETING}");
+    match earlier {
+        Some(earlier) => {
+            for line in earlier.typed() {
+                sitting.line(line);
+            }
+            let (right, all) = sitting.score();
+            println!(
+                "Going on where you were: {right} of {all} right so far; --again begins anew.\n"
+            );
+            show(&sitting.line("ask").lines);
+        }
+        None => show(&first.lines),
+    }
+    let mut quit = false;
+    while !quit && !sitting.is_done() {
+        print!("(lesson) ");
+        let _ = std::io::stdout().flush();
+        let mut line = String::new();
+        let read = std::io::stdin().lock().read_line(&mut line).map_err(|error| {
+            let what = format!("cannot read what is typed: {error}");
+            Failure::new(HOST_FAILED, what, "try again")
+        })?;
+        if read == 0 {
+            println!();
+            break;
+        }
+        let reply = sitting.line(&line);
+        show(&reply.lines);
+        quit = reply.quit;
+    }
+    let hand_in =
+        HandIn::of(name, lesson, &mut sitting).map_err(|error| hand_in_failure(&error))?;
+    if let Some(file) = &file {
+        write(file, &hand_in)?;
+    }
+    if let Some(file) = &args.hand_in {
+        write(file, &hand_in)?;
+        println!("Written to {}; cutaway lesson grade does it again.", file.display());
+    }
+    Ok(DONE)
+}
+
+/// What was kept of an earlier sitting of this edition.
+fn resume(file: &Path, lesson: &Lesson) -> Option<HandIn> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let hand_in = HandIn::parse(&text).ok()?;
+    hand_in.is_of(lesson).then_some(hand_in)
+}
+
+/// Writes a hand-in, whole or not at all.
+fn write(path: &Path, hand_in: &HandIn) -> Result<(), Failure> {
+    let text = hand_in.text().map_err(|error| hand_in_failure(&error))?;
+    let failed = |error: std::io::Error| {
+        let what = format!("cannot write {}: {error}", path.display());
+        Failure::new(HOST_FAILED, what, "choose another place with --progress or --hand-in")
+    };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let new = path.with_extension("toml.new");
+    std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, path)).map_err(failed)
+}
+
+/// Does hand-ins again, and says what they are worth.
+fn grade(files: &[PathBuf]) -> Result<u8, Failure> {
+    let mut all_good = true;
+    for file in files {
+        let name = file.display();
+        match grade_one(file) {
+            Ok((lesson, grade)) => {
+                let state = if grade.confirmed {
+                    "confirmed"
+                } else {
+                    all_good = false;
+                    "DOES NOT COME OUT AS IT SAYS"
+                };
+                println!(
+                    "{name}  {lesson}  {} of {} right, {} refused  {state}",
+                    grade.right, grade.all, grade.refused
+                );
+            }
+            Err(error) => {
+                all_good = false;
+                println!("{name}  {error}");
+            }
+        }
+    }
+    Ok(if all_good { DONE } else { HOST_FAILED })
+}
+
+fn grade_one(file: &Path) -> Result<(String, cutaway::debugger::lesson::Grade), String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let hand_in = HandIn::parse(&text).map_err(|error| in_full(&error))?;
+    let (name, lesson) = find(&hand_in.lesson).map_err(|failure| failure.to_string())?;
+    let grade = hand_in.grade(&lesson, &KERNEL).map_err(|error| in_full(&error))?;
+    Ok((name, grade))
+}
+
+fn hand_in_failure(error: &HandInError) -> Failure {
+    Failure::of(HOST_FAILED, error, "begin the lesson again")
+}

@@ -1,0 +1,63 @@
+//! The machines that lessons run on.
+
+use super::{GuestKind, Head};
+use crate::explorer::Explorer;
+use crate::symbols::Symbols;
+use cutaway_isa::{Assembly, CodeSize, assemble};
+use cutaway_machine::{Boot, Config, CpuModel, Machine};
+use cutaway_replay::TimeMachine;
+
+/// The teaching kernel in its ROM.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel<'a> {
+    /// The ROM: BIOS and kernel.
+    pub rom: &'a [u8],
+    /// The kernel's names, as `nm` lists them.
+    pub symbols: &'a str,
+}
+
+/// Bytes of a ROM made of code; it ends at the reset vector.
+const ROM_BYTES: usize = 0x1_0000;
+const RESET_VECTOR: usize = 0xfff0;
+/// JMP from f000:fff0 to f000:0000.
+const JUMP: [u8; 3] = [0xe9, 0x0d, 0x00];
+/// Bytes of checkpoints.
+const BUDGET: usize = 256 << 20;
+const HLT: u8 = 0xf4;
+
+/// The machine of a lesson at reset.
+pub(super) fn of_lesson(head: &Head, kernel: &Kernel<'_>) -> Result<Explorer, String> {
+    match head.guest {
+        GuestKind::TeachingKernel => {
+            let mut explorer = explorer(head, kernel.rom)?;
+            let symbols = Symbols::parse(kernel.symbols).map_err(|error| error.to_string())?;
+            explorer.set_symbols(symbols);
+            Ok(explorer)
+        }
+        GuestKind::Code => of_code(head, &head.code),
+    }
+}
+
+/// A machine with code at f000:0000, which reset jumps to.
+pub(super) fn of_code(head: &Head, source: &str) -> Result<Explorer, String> {
+    let assembly = Assembly { size: CodeSize::Bits16, origin: 0 };
+    let code = assemble(source, assembly).map_err(|error| error.to_string())?.bytes;
+    if code.len() > RESET_VECTOR {
+        return Err(format!("the code has {} bytes; there is room for {RESET_VECTOR}", code.len()));
+    }
+    // What is not code halts.
+    let mut image = vec![HLT; ROM_BYTES];
+    image[..code.len()].copy_from_slice(&code);
+    image[RESET_VECTOR..RESET_VECTOR + JUMP.len()].copy_from_slice(&JUMP);
+    explorer(head, &image)
+}
+
+fn explorer(head: &Head, rom: &[u8]) -> Result<Explorer, String> {
+    let cpu =
+        CpuModel::by_name(&head.cpu).ok_or_else(|| format!("there is no CPU {}", head.cpu))?;
+    let memory_bytes = head.memory.checked_mul(1 << 20).ok_or("too much memory")?;
+    let config = Config { memory_bytes, ..Config::new(cpu) };
+    let machine = Machine::new(config, &Boot::Rom(rom)).map_err(|error| error.to_string())?;
+    let run = TimeMachine::live(machine, BUDGET).map_err(|error| error.to_string())?;
+    Ok(Explorer::new(run, true))
+}

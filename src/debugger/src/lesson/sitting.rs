@@ -1,0 +1,278 @@
+//! A student at a lesson: what is shown next, commands on the machine, answers.
+//!
+//! Everything that was typed is kept. Typed again, it leads to the same machine and the same
+//! answers bit for bit, which is what a hand-in is graded by.
+
+use super::guest;
+use super::{Kernel, Lesson, Part, Question, Task};
+use crate::command::{Answer, execute};
+use crate::explorer::{Explorer, Way};
+use crate::text::{Line, Style};
+
+/// Lines that one sitting takes.
+const MAX_LINES: usize = 10_000;
+
+/// What comes of a line that was typed.
+#[derive(Debug, Default)]
+pub struct Reply {
+    /// What to show.
+    pub lines: Vec<Line>,
+    /// Whether the student wants to leave.
+    pub quit: bool,
+}
+
+/// How a question or task stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Open,
+    Right,
+    Skipped,
+}
+
+/// A student at a lesson.
+pub struct Sitting<'a> {
+    lesson: &'a Lesson,
+    explorer: Explorer,
+    /// The part that is being shown or asked.
+    at: usize,
+    pub(super) standings: Vec<Standing>,
+    /// Answers that were not right.
+    pub(super) refused: usize,
+    typed: Vec<String>,
+}
+
+impl<'a> Sitting<'a> {
+    /// Begins a lesson; what is shown first is in the reply.
+    pub fn begin(lesson: &'a Lesson, kernel: &Kernel<'_>) -> Result<(Self, Reply), String> {
+        let explorer = guest::of_lesson(&lesson.head, kernel)?;
+        let asked = |part: &&Part| matches!(part, Part::Question(_) | Part::Task(_));
+        let standings = vec![Standing::Open; lesson.parts.iter().filter(asked).count()];
+        let mut this = Self { lesson, explorer, at: 0, standings, refused: 0, typed: Vec::new() };
+        let mut reply = Reply::default();
+        reply.lines.push(Line::default().and(Style::Name, lesson.head.title.clone()));
+        this.show_on(&mut reply);
+        Ok((this, reply))
+    }
+
+    /// The machine.
+    pub fn explorer(&mut self) -> &mut Explorer {
+        &mut self.explorer
+    }
+
+    /// Everything that was typed, for a hand-in.
+    #[must_use]
+    pub fn typed(&self) -> &[String] {
+        &self.typed
+    }
+
+    /// Whether everything was answered or skipped, and shown.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.at == self.lesson.parts.len()
+    }
+
+    /// Right answers, and all that is asked.
+    #[must_use]
+    pub fn score(&self) -> (usize, usize) {
+        let right = self.standings.iter().filter(|standing| **standing == Standing::Right).count();
+        (right, self.standings.len())
+    }
+
+    /// Takes a line: `answer`, `hint`, `skip`, `ask`, or a command on the machine.
+    pub fn line(&mut self, line: &str) -> Reply {
+        let line = line.trim();
+        let mut reply = Reply::default();
+        if line.is_empty() {
+            return reply;
+        }
+        if self.typed.len() >= MAX_LINES {
+            reply.lines.push(bad("this sitting has become too long; begin again"));
+            return reply;
+        }
+        let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        if ["quit", "q", "exit"].contains(&word) {
+            // To leave is no part of what is done again.
+            return Reply { quit: true, ..reply };
+        }
+        self.typed.push(line.to_owned());
+        match word {
+            "answer" | "a" => self.answer(rest.trim(), &mut reply),
+            "hint" => self.hint(&mut reply),
+            "skip" => self.skip(&mut reply),
+            "ask" => self.ask(&mut reply),
+            "help" if rest.is_empty() => {
+                reply.lines.extend(HELP.lines().map(Line::of));
+            }
+            _ => match execute(&mut self.explorer, line) {
+                Ok(Answer { lines, quit, .. }) => {
+                    reply.lines.extend(lines);
+                    reply.quit = quit;
+                }
+                Err(error) => reply.lines.push(bad(error.to_string())),
+            },
+        }
+        reply
+    }
+
+    fn number(&self) -> usize {
+        let asked = |part: &&Part| matches!(part, Part::Question(_) | Part::Task(_));
+        self.lesson.parts[..self.at].iter().filter(asked).count()
+    }
+
+    /// Shows text and does commands up to the next thing that is asked.
+    fn show_on(&mut self, reply: &mut Reply) {
+        while let Some(part) = self.lesson.parts.get(self.at) {
+            match part {
+                Part::Text(text) => reply.lines.extend(text.lines().map(Line::of)),
+                Part::Do(commands) => {
+                    for line in commands {
+                        reply.lines.push(Line::default().and(Style::Name, format!("> {line}")));
+                        match execute(&mut self.explorer, line) {
+                            Ok(answer) => reply.lines.extend(answer.lines),
+                            Err(error) => reply.lines.push(bad(error.to_string())),
+                        }
+                    }
+                }
+                Part::Question(_) | Part::Task(_) => return self.ask(reply),
+            }
+            self.at += 1;
+        }
+        let (right, all) = self.score();
+        let text =
+            format!("The lesson is over: {right} of {all} right, {} wrong answers.", self.refused);
+        reply.lines.push(Line::default().and(Style::Name, text));
+    }
+
+    fn ask(&mut self, reply: &mut Reply) {
+        let number = self.number() + 1;
+        let all = self.standings.len();
+        match self.lesson.parts.get(self.at) {
+            Some(Part::Question(question)) => {
+                let text = format!("Question {number} of {all}: {}", question.ask.trim());
+                reply.lines.extend(text.lines().map(|line| Line::default().and(Style::Name, line)));
+                for (letter, choice) in shown_choices(question) {
+                    reply.lines.push(Line::of(format!("  {letter}) {choice}")));
+                }
+                let how = if question.choices.is_empty() { "a number" } else { "a letter" };
+                reply.lines.push(Line::of(format!("(type `answer` and {how}; `hint` helps)")));
+            }
+            Some(Part::Task(task)) => {
+                let text = format!("Task {number} of {all}: {}", task.ask.trim());
+                reply.lines.extend(text.lines().map(|line| Line::default().and(Style::Name, line)));
+                let how = "(type `answer` and instructions, with ; between them; `hint` helps)";
+                reply.lines.push(Line::of(how));
+            }
+            _ => reply.lines.push(Line::of("nothing is asked any more")),
+        }
+    }
+
+    fn hint(&mut self, reply: &mut Reply) {
+        let hint = match self.lesson.parts.get(self.at) {
+            Some(Part::Question(question)) => question.hint.as_str(),
+            Some(Part::Task(task)) => task.hint.as_str(),
+            _ => "nothing is asked any more",
+        };
+        reply.lines.extend(hint.trim().lines().map(Line::of));
+    }
+
+    fn skip(&mut self, reply: &mut Reply) {
+        if self.is_done() {
+            return self.ask(reply);
+        }
+        let number = self.number();
+        self.standings[number] = Standing::Skipped;
+        self.at += 1;
+        self.show_on(reply);
+    }
+
+    fn answer(&mut self, text: &str, reply: &mut Reply) {
+        let lesson = self.lesson;
+        let (judged, because) = match lesson.parts.get(self.at) {
+            Some(Part::Question(question)) => {
+                (self.judge(question, text), question.because.as_str())
+            }
+            Some(Part::Task(task)) => (self.try_code(task, text), ""),
+            _ => return self.ask(reply),
+        };
+        match judged {
+            Ok(()) => {
+                reply.lines.push(Line::default().and(Style::Name, "Right."));
+                reply.lines.extend(because.trim().lines().map(Line::of));
+                let number = self.number();
+                self.standings[number] = Standing::Right;
+                self.at += 1;
+                self.show_on(reply);
+            }
+            Err(why) => {
+                self.refused += 1;
+                reply.lines.push(bad(format!("No: {why}")));
+                self.hint(reply);
+            }
+        }
+    }
+
+    /// Whether an answer is right; else why not, without giving it away.
+    fn judge(&mut self, question: &Question, text: &str) -> Result<(), String> {
+        let Some(expected) = &question.answer else {
+            let chosen = text.to_ascii_lowercase();
+            let choices = shown_choices(question);
+            let found = choices.iter().find(|(letter, _)| letter.to_string() == chosen);
+            let Some((_, choice)) = found else {
+                let letters: Vec<_> =
+                    choices.iter().map(|(letter, _)| letter.to_string()).collect();
+                return Err(format!("answer one of {}", letters.join(", ")));
+            };
+            let is_right = **choice == question.choices[0];
+            return if is_right { Ok(()) } else { Err("that is not it".to_owned()) };
+        };
+        let given = self.explorer.evaluate(text)?;
+        let tick = self.explorer.machine().ticks();
+        let expected = question
+            .after
+            .iter()
+            .try_for_each(|line| execute(&mut self.explorer, line).map(|_| ()))
+            .map_err(|error| error.to_string())
+            .and_then(|()| self.explorer.evaluate(expected));
+        self.explorer.return_to(tick).map_err(|error| error.to_string())?;
+        if given == expected? { Ok(()) } else { Err(format!("{given:#x} is not it")) }
+    }
+
+    /// Runs a student's code on a machine of its own.
+    fn try_code(&self, task: &Task, code: &str) -> Result<(), String> {
+        // A line of a prompt has no line ends; `;` is NASM's comment.
+        let code = code.replace(';', "\n");
+        let source = format!("{}\n{code}\n{}\nhlt\n", task.before, task.behind);
+        let mut explorer = guest::of_code(&self.lesson.head, &source)?;
+        explorer.step(task.limit, Way::Forwards).map_err(|error| error.to_string())?;
+        if !explorer.machine().is_halted() {
+            return Err(format!("it does not come to its end in {} instructions", task.limit));
+        }
+        for check in &task.checks {
+            if explorer.evaluate(check)? == 0 {
+                return Err(format!("at its end this does not hold: {check}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Choices with their letters, in alphabetical order, so that the right one is anywhere.
+pub(super) fn shown_choices(question: &Question) -> Vec<(char, &String)> {
+    let mut choices: Vec<_> = question.choices.iter().collect();
+    choices.sort();
+    ('a'..).zip(choices).collect()
+}
+
+fn bad(text: impl Into<String>) -> Line {
+    Line::default().and(Style::Bad, text)
+}
+
+const HELP: &str = "\
+In a lesson:
+  answer TEXT   answer what is asked: a number or expression, a letter, or code
+  hint          what helps
+  skip          leave it out and go on
+  ask           show what is asked again
+  quit          leave; what was answered is kept
+and all commands on the machine: step, back, show PANE, print EXPRESSION, walk ADDRESS ...
+help step tells more of one; help panes and help expressions list those.";
