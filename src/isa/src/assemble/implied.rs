@@ -46,7 +46,7 @@ pub(super) fn readings(
         {
             readings.first.push(ops[..2].to_vec());
         }
-        ("mov" | "lldt" | "ltr" | "verr" | "verw" | "lmsw" | "lar" | "lsl", _) => {
+        ("mov" | "lkgs" | "lldt" | "ltr" | "verr" | "verw" | "lmsw" | "lar" | "lsl", _) => {
             let usual = if bits == 16 { 16 } else { 32 };
             let width = prefixes.operand_size.unwrap_or(usual);
             selectors(name, ops, width, &mut readings);

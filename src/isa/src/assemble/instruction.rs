@@ -166,6 +166,8 @@ impl Instruction {
             exists(info, bits)
                 && (address == 0 || address == address_bits || open)
                 && takes(*code, ops, bits)
+                // An address gets all its 64 bits, unless a size says otherwise.
+                && !(*code == Code::Mov_rm64_imm32 && is_address_in_register(ops))
                 // This opcode without a prefix is NOP.
                 && !(bits == 64 && *code == Code::Xchg_r32_EAX && both_eax(ops))
         })
@@ -412,6 +414,11 @@ impl Instruction {
 fn extends(info: &OpCodeInfo) -> bool {
     let kinds = info.op_kinds();
     kinds.iter().any(|want| matches!(want, Want::imm8sex16 | Want::imm8sex32 | Want::imm8sex64))
+}
+
+fn is_address_in_register(ops: &[Op]) -> bool {
+    matches!(ops, [to, Op { what: What::Immediate(_, true), words, .. }]
+        if to.as_register().is_some() && words.size.is_none())
 }
 
 fn both_eax(ops: &[Op]) -> bool {

@@ -1,6 +1,6 @@
 //! Addresses: passes over all statements until no symbol moves any more.
 //!
-//! Jumps start short. From the [`GROW`]th pass on no statement becomes shorter, so that two that
+//! Jumps start short. From the [`GROW`]nd pass on no statement becomes shorter, so that two that
 //! pull at each other come to rest; what does not is a mistake.
 
 use super::error::{AssembleCause, AssembleError, At};
@@ -10,7 +10,7 @@ use super::program::{Datum, Kind, Program, Statement};
 use super::{Assembled, AssembledLine, Assembly, MAX_ASSEMBLY};
 
 /// Passes in which statements may still become shorter.
-const GROW: usize = 6;
+const GROW: usize = 32;
 const MAX_PASSES: usize = 64;
 /// Steps of expressions that may be taken over all passes; an instruction counts as many as [`BUILD`].
 const MAX_WORK: usize = 1 << 23;
