@@ -56,6 +56,14 @@ pub fn decode(size: CodeSize, bytes: &[u8], ip: u64) -> Result<Instruction, Deco
     }
 }
 
+/// Where the decoder finds displacement and immediates.
+#[cfg(test)]
+pub(crate) fn constants(size: CodeSize, bytes: &[u8]) -> iced_x86::ConstantOffsets {
+    let mut decoder = Decoder::with_ip(size.bits(), bytes, 0, DecoderOptions::AMD);
+    let instruction = decoder.decode();
+    decoder.get_constant_offsets(&instruction)
+}
+
 /// Decodes one instruction after the other.
 pub struct Stream<'a> {
     size: CodeSize,

@@ -1,4 +1,4 @@
-//! How long the bytes of an instruction are that does not exist.
+//! The parts of an instruction's bytes, and how long they are even where no such instruction exists.
 //!
 //! A CPU finds the length before it finds that there is no such instruction: more than 15 bytes are
 //! #GP(0) and not #UD, and the bytes behind a page end are fetched first (measured on Zen 3).
@@ -49,16 +49,69 @@ impl Reader<'_> {
     }
 }
 
+/// Where the parts of an instruction are among its bytes: first byte and count, 0 for none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Bytes before VEX or the opcode: legacy prefixes and REX, in the order in which they stand.
+    pub prefixes: usize,
+    /// The last prefix is a REX that counts.
+    pub has_rex: bool,
+    /// VEX with its payload: 2 or 3 bytes.
+    pub vex: usize,
+    /// The opcode with its escape bytes.
+    pub opcode: usize,
+    /// Whether a ModRM byte follows.
+    pub has_modrm: bool,
+    /// Whether a SIB byte follows.
+    pub has_sib: bool,
+    /// Bytes of the displacement.
+    pub displacement: usize,
+    /// Bytes of an absolute offset without ModRM (MOV with moffs).
+    pub absolute: usize,
+    /// Bytes of the immediates, one after the other.
+    pub immediates: [usize; 2],
+}
+
+impl Layout {
+    /// Bytes of the instruction.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let modrm = usize::from(self.has_modrm) + usize::from(self.has_sib);
+        let data = self.displacement + self.absolute + self.immediates[0] + self.immediates[1];
+        self.prefixes + self.vex + self.opcode + modrm + data
+    }
+
+    /// Whether there is nothing, which no instruction is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// Bytes of the first instruction, whether it exists or not; `None` if there are too few to say.
 pub(crate) fn length(size: CodeSize, bytes: &[u8]) -> Option<usize> {
+    parts(size, bytes, (false, Bytes(0))).map(|layout| layout.len())
+}
+
+/// The parts of the first instruction, whether it exists or not; `None` if there are too few bytes
+/// to say.
+#[must_use]
+pub fn layout(size: CodeSize, bytes: &[u8]) -> Option<Layout> {
+    parts(size, bytes, (true, Bytes(0)))
+}
+
+/// `ud1` is what follows UD1's opcode: the decoder takes a ModRM byte, the CPU does not wait for it.
+fn parts(size: CodeSize, bytes: &[u8], ud1: (bool, Immediate)) -> Option<Layout> {
     let long = size == CodeSize::Bits64;
     let mut reader = Reader { bytes, at: 0 };
     let (mut narrow, mut other_address, mut rex, mut rex_w) = (false, false, false, false);
+    let mut repne = false;
     let mut opcode = reader.next()?;
     loop {
         if PREFIXES.contains(&opcode) {
             narrow |= opcode == 0x66;
             other_address |= opcode == 0x67;
+            repne |= opcode == 0xf2;
             (rex, rex_w) = (false, false);
         } else if long && opcode & 0xf0 == 0x40 {
             (rex, rex_w) = (true, opcode & 8 != 0);
@@ -67,6 +120,7 @@ pub(crate) fn length(size: CodeSize, bytes: &[u8]) -> Option<usize> {
         }
         opcode = reader.next()?;
     }
+    let mut layout = Layout { prefixes: reader.at - 1, has_rex: rex, ..Layout::default() };
     // VEX, and AMD's XOP, which this CPU has no instructions of: POP with a ModRM that is not its
     // own. Behind REX their first bytes are opcodes.
     let vector = match opcode {
@@ -75,6 +129,7 @@ pub(crate) fn length(size: CodeSize, bytes: &[u8]) -> Option<usize> {
         _ => false,
     };
     let mut map = 0;
+    let mut opcode_at = reader.at - 1;
     if vector {
         let payload = reader.next()?;
         if opcode == 0xc5 {
@@ -83,6 +138,8 @@ pub(crate) fn length(size: CodeSize, bytes: &[u8]) -> Option<usize> {
             reader.next()?;
             map = if opcode == 0xc4 { payload & 31 } else { XOP | payload & 31 };
         }
+        layout.vex = reader.at - layout.prefixes;
+        opcode_at = reader.at;
         opcode = reader.next()?;
     } else if opcode == 0x0f {
         map = 1;
@@ -92,6 +149,7 @@ pub(crate) fn length(size: CodeSize, bytes: &[u8]) -> Option<usize> {
             opcode = reader.next()?;
         }
     }
+    layout.opcode = reader.at - opcode_at;
     let operand = match (size, narrow) {
         _ if rex_w || vector => 4,
         (CodeSize::Bits16, false) | (CodeSize::Bits32 | CodeSize::Bits64, true) => 2,
@@ -104,50 +162,62 @@ pub(crate) fn length(size: CodeSize, bytes: &[u8]) -> Option<usize> {
     };
     let (has_modrm, mut immediate) = match map {
         0 if !vector => one_byte(opcode),
+        1 if opcode == 0x78 && !vector && !narrow && !repne => (true, Bytes(0)), // VMREAD
+        1 if opcode == 0xb9 && !vector => ud1,
         1 => two_byte(opcode),
         3 => (true, Bytes(1)),
         XOP_A => (true, Bytes(4)),
         _ => (true, Bytes(0)),
     };
     if has_modrm {
-        let registers_only = map == 1 && matches!(opcode, 0x20..=0x23);
-        let modrm = if registers_only { reader.next()? } else { modrm(&mut reader, address)? };
+        layout.has_modrm = true;
+        let modrm = reader.next()?;
+        let registers_only = map == 1 && !vector && matches!(opcode, 0x20..=0x23);
+        if !registers_only {
+            memory_parts(&mut reader, address, modrm, &mut layout)?;
+        }
         if map == 0 && !vector && matches!(opcode, 0xf6 | 0xf7) && modrm & 0x38 > 8 {
             immediate = Bytes(0);
         }
     }
-    let more = match immediate {
-        Bytes(count) => count,
-        Operand => operand,
-        Wide if rex_w => 8,
-        Wide => operand,
-        Address => address,
-        Far => operand + 2,
-    };
-    let end = reader.at + more;
-    (end <= bytes.len()).then_some(end)
+    match immediate {
+        Bytes(3) => layout.immediates = [2, 1],             // ENTER
+        Bytes(2) if map == 1 => layout.immediates = [1, 1], // EXTRQ, INSERTQ
+        Bytes(count) => layout.immediates[0] = count,
+        Operand => layout.immediates[0] = operand,
+        Wide if rex_w => layout.immediates[0] = 8,
+        Wide => layout.immediates[0] = operand,
+        Address => layout.absolute = address,
+        Far => layout.immediates = [operand, 2],
+    }
+    (layout.len() <= bytes.len()).then_some(layout)
 }
 
-/// Reads ModRM and what it brings along.
-fn modrm(reader: &mut Reader<'_>, address: usize) -> Option<u8> {
-    let modrm = reader.next()?;
+/// What ModRM brings along.
+fn memory_parts(
+    reader: &mut Reader<'_>,
+    address: usize,
+    modrm: u8,
+    layout: &mut Layout,
+) -> Option<()> {
     let (mode, rm) = (modrm >> 6, modrm & 7);
     if mode == 3 {
-        return Some(modrm);
+        return Some(());
     }
     let far = if address == 2 { 2 } else { 4 };
     let bare = if address == 2 { 6 } else { 5 };
     let mut base = rm;
     if address != 2 && rm == 4 {
         base = reader.next()? & 7;
+        layout.has_sib = true;
     }
-    reader.at += match mode {
+    layout.displacement = match mode {
         0 if base == bare => far,
         0 => 0,
         1 => 1,
         _ => far,
     };
-    Some(modrm)
+    Some(())
 }
 
 fn one_byte(opcode: u8) -> (bool, Immediate) {
@@ -194,7 +264,7 @@ fn two_byte(opcode: u8) -> (bool, Immediate) {
         | 0xb9
         | 0xff => (false, Bytes(0)),
         0x0f | 0xa4 | 0xac | 0xba => (true, Bytes(1)),
-        0x78 => (true, Bytes(2)), // EXTRQ
+        0x78 => (true, Bytes(2)), // EXTRQ, INSERTQ
         0x80..=0x8f => (false, Operand),
         _ => (true, Bytes(0)),
     }
@@ -203,6 +273,7 @@ fn two_byte(opcode: u8) -> (bool, Immediate) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use iced_x86::Mnemonic;
 
     #[test]
     fn lengths_are_those_of_the_format() {
@@ -216,5 +287,46 @@ mod tests {
             Some(11)
         );
         assert_eq!(of(CodeSize::Bits32, &[0xc5, 0x03]), Some(2), "LDS, not VEX");
+    }
+
+    /// iced-x86 notes where it found displacement and immediates: the two readings agree on every
+    /// instruction that exists.
+    #[test]
+    fn parts_are_where_the_decoder_found_them() {
+        let mut seed = 0x5eed_0001_u64;
+        println!("seed {seed:#x}");
+        let mut found = 0;
+        for size in [CodeSize::Bits16, CodeSize::Bits32, CodeSize::Bits64] {
+            for _ in 0..200_000 {
+                let mut bytes = [0; 20];
+                for byte in &mut bytes {
+                    seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    *byte = (seed >> 33) as u8;
+                }
+                if seed >> 40 & 3 == 0 {
+                    bytes[0] = 0x0f;
+                } else if seed >> 40 & 3 == 1 {
+                    (bytes[0], bytes[1]) = (0xc4, 0xe0 | bytes[1] & 3);
+                }
+                let Ok(instruction) = crate::decode(size, &bytes, 0) else { continue };
+                let of = layout(size, &bytes).expect("an instruction has its bytes");
+                if instruction.mnemonic() == Mnemonic::Xstore {
+                    continue; // VIA's, on no CPU model
+                }
+                assert_eq!(of.len(), instruction.len(), "{size:?} {bytes:x?}");
+                let constants = crate::decode::constants(size, &bytes);
+                let displacement = of.displacement + of.absolute;
+                if displacement > 0 || constants.displacement_size() > 0 {
+                    assert_eq!(displacement, constants.displacement_size(), "{size:?} {bytes:x?}");
+                }
+                let immediates = [constants.immediate_size(), constants.immediate_size2()];
+                // A register in the last byte is no immediate to the decoder.
+                if of.vex == 0 || immediates[0] > 0 {
+                    assert_eq!(of.immediates, immediates, "{size:?} {bytes:x?}");
+                }
+                found += 1;
+            }
+        }
+        assert!(found > 100_000, "{found} instructions");
     }
 }

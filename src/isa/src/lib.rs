@@ -8,6 +8,7 @@ mod assemble;
 mod decode;
 mod length;
 mod registers;
+mod uses;
 mod vector;
 
 pub use assemble::{
@@ -18,7 +19,9 @@ pub use iced_x86::{
     Code, CpuidFeature, EncodingKind, FlowControl, Instruction, MemorySize, Mnemonic, OpKind,
     Register,
 };
+pub use length::{Layout, layout};
 pub use registers::{Cr0, Cr4, Dr6, Efer, Rflags, Xcr0, msr};
+pub use uses::{FlagUse, MemoryUse, Use, flag_use, memory_uses, operand_use, register_uses};
 pub use vector::Vector;
 
 /// Width of an integer operand.
