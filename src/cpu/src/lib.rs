@@ -56,5 +56,6 @@ pub use record::{Record, record};
 pub use segment::Segment;
 pub use state::{Activity, CpuState, Msrs, Seg, System, TableRegister, gpr};
 pub use stops::{Touch, Watch};
+pub use table::is_implemented;
 pub use tlb::{Known, Translations};
 pub use vcpu::{TraceClasses, Vcpu};

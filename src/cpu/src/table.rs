@@ -148,3 +148,9 @@ impl Rows {
 pub(crate) fn row(code: Code) -> Option<Row> {
     crate::meaning::GROUPS.iter().find_map(|group| group(code))
 }
+
+/// Whether Cutaway has a meaning for an instruction code, on the CPU models that have it.
+#[must_use]
+pub fn is_implemented(code: Code) -> bool {
+    row(code).is_some()
+}

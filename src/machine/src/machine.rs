@@ -14,7 +14,7 @@ use crate::config::{Config, MachineError, OnReset};
 use crate::fault::Fault;
 use crate::post;
 use crate::stats::{ExitCounts, Stats};
-use cutaway_cpu::{Bus, Exit, Touch, TraceClasses, Unimplemented, Vcpu};
+use cutaway_cpu::{Bus, Exit, Pins, Touch, TraceClasses, Unimplemented, Vcpu};
 use cutaway_devices::{CharSink, GuestTime};
 use cutaway_isa::Vector;
 use cutaway_memory::{GuestMemory, PAGE_SIZE};
@@ -326,6 +326,12 @@ impl Machine {
     #[must_use]
     pub fn memory(&self) -> &GuestMemory {
         self.board.memory_ref()
+    }
+
+    /// The input pins of the CPU, as the board drives them now.
+    #[must_use]
+    pub fn pins(&self) -> Pins {
+        Bus::pins(&self.board)
     }
 
     pub(crate) fn parts(&mut self) -> (&mut Vcpu, &mut Board) {
