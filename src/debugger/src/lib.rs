@@ -3,6 +3,7 @@
 
 mod address;
 pub mod command;
+pub mod explain;
 pub mod explorer;
 mod expression;
 pub mod gdb;

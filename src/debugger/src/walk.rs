@@ -22,6 +22,7 @@ const FLAGS: [(u32, &str); 7] =
 const ADDRESS: u64 = 0xff_ffff_f000;
 
 /// How the tables of a mode are read.
+#[derive(Debug)]
 struct Scheme {
     name: &'static str,
     /// Bytes of an entry.
@@ -33,21 +34,21 @@ struct Scheme {
     largest: u32,
 }
 
-const BITS_32: Scheme = Scheme {
+static BITS_32: Scheme = Scheme {
     name: "32-bit paging",
     entry_bytes: 4,
     index_bits: 10,
     levels: &[("PDE", 22), ("PTE", 12)],
     largest: 22,
 };
-const PAE: Scheme = Scheme {
+static PAE: Scheme = Scheme {
     name: "PAE paging",
     entry_bytes: 8,
     index_bits: 9,
     levels: &[("PDE", 21), ("PTE", 12)],
     largest: 21,
 };
-const LEVEL_4: Scheme = Scheme {
+static LEVEL_4: Scheme = Scheme {
     name: "4-level paging",
     entry_bytes: 8,
     index_bits: 9,
@@ -55,41 +56,93 @@ const LEVEL_4: Scheme = Scheme {
     largest: 30,
 };
 
-/// The walk of a linear address as lines of text; the last one says where it leads.
-pub(crate) fn walk(state: &CpuState, memory: &GuestMemory, linear: u64) -> String {
+/// One entry that a walk went through.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Level {
+    /// The manual's name.
+    pub(crate) name: &'static str,
+    /// Physical address of the entry; none for a PDPTE that CR3's load brought along.
+    pub(crate) at: Option<u64>,
+    pub(crate) entry: u64,
+    /// It maps a page of this many bits; none where it leads to a table.
+    pub(crate) page_bits: Option<u32>,
+    scheme: &'static Scheme,
+}
+
+impl Level {
+    pub(crate) fn is_present(&self) -> bool {
+        self.entry & PRESENT != 0
+    }
+
+    /// The entry with its flags by name.
+    pub(crate) fn text(&self) -> String {
+        entry_text(self.scheme, self.entry, self.page_bits.is_some(), self.name == "PTE")
+    }
+
+    /// Whether it has 8 bytes.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.scheme.entry_bytes == 8
+    }
+}
+
+/// All entries from the root down, and where they lead.
+pub(crate) struct Walk {
+    pub(crate) linear: u64,
+    scheme: Option<&'static Scheme>,
+    pub(crate) levels: Vec<Level>,
+    /// Nothing where an entry, the last one, is not present.
+    pub(crate) physical: Option<u64>,
+}
+
+/// Walks the page tables for a linear address.
+pub(crate) fn look(state: &CpuState, memory: &GuestMemory, linear: u64) -> Walk {
     let system = &state.system;
     let long = mode::is_long(state);
     let linear = if long { linear } else { linear & 0xffff_ffff };
-    let mut text = format!("linear {linear:#018x}, ");
-    // Writing to a String cannot fail.
+    let mut walk = Walk { linear, scheme: None, levels: Vec::new(), physical: Some(linear) };
     if system.cr0 & Cr0::PG.bits() == 0 {
-        let _ = writeln!(text, "{}: no paging", mode::name(state));
-        return text + &target(memory, linear);
+        return walk;
     }
     let (scheme, table) = if long {
         (&LEVEL_4, system.cr3 & ADDRESS)
     } else if system.cr4 & Cr4::PAE.bits() != 0 {
-        let number = linear >> 30;
-        let pdpte = system.pdptes[(number & 3) as usize];
-        let _ = writeln!(text, "{}, CR3 {:#012x}", PAE.name, system.cr3);
-        let _ = writeln!(
-            text,
-            "{:<5} {number} as loaded with CR3: {}",
-            "PDPTE",
-            entry_text(&PAE, pdpte, false, false)
-        );
-        if pdpte & PRESENT == 0 {
-            return text + "not present\n";
-        }
+        let pdpte = system.pdptes[(linear >> 30 & 3) as usize];
+        let (name, scheme) = ("PDPTE", &PAE);
+        walk.levels.push(Level { name, at: None, entry: pdpte, page_bits: None, scheme });
         (&PAE, pdpte & ADDRESS)
     } else {
         (&BITS_32, system.cr3 & 0xffff_f000)
     };
-    if scheme.name != PAE.name {
-        let _ = writeln!(text, "{}, CR3 {:#012x}", scheme.name, system.cr3);
-    }
+    walk.scheme = Some(scheme);
+    let is_open = walk.levels.iter().all(Level::is_present);
     let large_pages = scheme.entry_bytes == 8 || system.cr4 & Cr4::PSE.bits() != 0;
-    match descend(scheme, large_pages, memory, (table, linear), &mut text) {
+    walk.physical = if is_open {
+        descend(scheme, large_pages, memory, (table, linear), &mut walk.levels)
+    } else {
+        None
+    };
+    walk
+}
+
+/// The walk of a linear address as lines of text; the last one says where it leads.
+pub(crate) fn walk(state: &CpuState, memory: &GuestMemory, linear: u64) -> String {
+    let walk = look(state, memory, linear);
+    let mut text = format!("linear {:#018x}, ", walk.linear);
+    // Writing to a String cannot fail.
+    let _ = match walk.scheme {
+        None => writeln!(text, "{}: no paging", mode::name(state)),
+        Some(scheme) => writeln!(text, "{}, CR3 {:#012x}", scheme.name, state.system.cr3),
+    };
+    for level in &walk.levels {
+        let (name, shown) = (level.name, level.text());
+        let _ = match level.at {
+            Some(at) => writeln!(text, "{name:<5} at {at:#012x}: {shown}"),
+            None => {
+                writeln!(text, "{name:<5} {} as loaded with CR3: {shown}", walk.linear >> 30 & 3)
+            }
+        };
+    }
+    match walk.physical {
         Some(physical) => text + &target(memory, physical),
         None => text + "not present\n",
     }
@@ -111,11 +164,11 @@ pub(crate) fn why_not(state: &CpuState, memory: &GuestMemory, linear: u64) -> St
 
 /// From the top table to the page; `None` where an entry is not present.
 fn descend(
-    scheme: &Scheme,
+    scheme: &'static Scheme,
     large_pages: bool,
     memory: &GuestMemory,
     (mut table, linear): (u64, u64),
-    text: &mut String,
+    levels: &mut Vec<Level>,
 ) -> Option<u64> {
     for &(name, shift) in scheme.levels {
         let index = linear >> shift & ((1 << scheme.index_bits) - 1);
@@ -125,8 +178,8 @@ fn descend(
         let entry = u64::from_le_bytes(bytes);
         let large = entry & LARGE != 0 && large_pages && shift <= scheme.largest && shift > 12;
         let leaf = large || shift == 12;
-        let shown = entry_text(scheme, entry, leaf, shift == 12);
-        let _ = writeln!(text, "{name:<5} at {at:#012x}: {shown}");
+        let page_bits = leaf.then_some(shift);
+        levels.push(Level { name, at: Some(at), entry, page_bits, scheme });
         if entry & PRESENT == 0 {
             return None;
         }
