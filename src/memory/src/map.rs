@@ -6,6 +6,7 @@
 //! [`GuestMemory::clear_dirty`], for each who wants to know; both are exact to the page.
 
 use crate::backing::{Backing, MemoryError};
+use std::cell::RefCell;
 
 /// Page size of the map as a power of two: 4 KiB.
 pub const PAGE_BITS: u32 = 12;
@@ -49,6 +50,29 @@ pub struct GuestMemory {
     touched: Vec<u64>,
     /// By [`DirtyFor`].
     dirty: [Vec<u64>; 2],
+    original: Option<Original>,
+}
+
+/// What a throw-away copy is a copy of.
+#[derive(Debug)]
+struct Original {
+    backing: Backing,
+    /// Pages that have been copied, a bit each.
+    copied: RefCell<Vec<u64>>,
+}
+
+impl Original {
+    /// Copies the page at `offset`, unless it has been copied.
+    fn copy_page(&self, offset: usize, to: &Backing) {
+        let page = offset >> PAGE_BITS;
+        let word = &mut self.copied.borrow_mut()[page / 64];
+        if *word >> (page % 64) & 1 == 0 {
+            *word |= 1 << (page % 64);
+            let mut bytes = [0; PAGE_SIZE as usize];
+            self.backing.read(offset, &mut bytes);
+            to.write(offset, &bytes);
+        }
+    }
 }
 
 impl GuestMemory {
@@ -64,7 +88,19 @@ impl GuestMemory {
     pub fn over(backing: Backing) -> Self {
         let none = vec![0; (backing.len() >> PAGE_BITS).div_ceil(64)];
         let dirty = [none.clone(), none.clone()];
-        Self { backing, used: 0, regions: Vec::new(), touched: none, dirty }
+        Self { backing, used: 0, regions: Vec::new(), touched: none, dirty, original: None }
+    }
+
+    /// A copy to be thrown away: the same map, and bytes of its own. A page is copied when
+    /// [`Self::page`] is first asked for it, so the original must not be written meanwhile; who
+    /// reaches bytes through [`Self::backing`] asks for their page first.
+    pub fn throw_away_copy(&self) -> Result<Self, MemoryError> {
+        let mut copy = Self::over(Backing::new(self.backing.len())?);
+        copy.used = self.used;
+        copy.regions.clone_from(&self.regions);
+        let copied = RefCell::new(vec![0; (self.backing.len() >> PAGE_BITS).div_ceil(64)]);
+        copy.original = Some(Original { backing: self.backing.clone(), copied });
+        Ok(copy)
     }
 
     /// Adds RAM at `start`, zeroed. Both numbers are multiples of [`PAGE_SIZE`].
@@ -140,6 +176,9 @@ impl GuestMemory {
     pub fn page(&self, address: u64) -> PageKind {
         let Some(region) = self.region(address) else { return PageKind::Device };
         let offset = region.offset + ((address - region.start) & !(PAGE_SIZE - 1)) as usize;
+        if let Some(original) = &self.original {
+            original.copy_page(offset, &self.backing);
+        }
         if region.rom { PageKind::Rom(offset) } else { PageKind::Ram(offset) }
     }
 
@@ -271,6 +310,21 @@ mod tests {
         let mut byte = [0];
         memory.read(0xffff_f000, &mut byte);
         assert_eq!(byte, [0x11]);
+    }
+
+    #[test]
+    fn a_throw_away_copy_leaves_the_original_alone() {
+        let mut memory = memory();
+        memory.write(0x1ffe, &[1, 2, 3, 4]);
+
+        let mut copy = memory.throw_away_copy().unwrap();
+        copy.write(0x1fff, &[9]);
+
+        let (mut bytes, mut original, mut rom) = ([0; 4], [0; 4], [0]);
+        copy.read(0x1ffe, &mut bytes);
+        memory.read(0x1ffe, &mut original);
+        copy.read(0xffff_f000, &mut rom);
+        assert_eq!((bytes, original, rom), ([1, 9, 3, 4], [1, 2, 3, 4], [0x11]));
     }
 
     #[test]
