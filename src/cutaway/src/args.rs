@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
 use cutaway::host::Target;
 use cutaway::isa::CodeSize;
@@ -71,6 +72,22 @@ Examples:
 
 A file, or standard input, that holds nothing but hexadecimal digits is taken for such digits, and
 for the bytes themselves otherwise; --input says which.
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  cutaway explain 0f af c3
+      imul eax, ebx in 64-bit code, on a machine whose registers are zero
+  cutaway explain --bits 16 --cpu 486 f7f1
+      div cx in real mode: the exception that it raises, and the way to its handler
+  cutaway explain --cpu x86-64-v3 c5f458d3
+      an AVX instruction, on a CPU that has it
+  cutaway explain --recording boot.cut --at 1000000
+      the instruction behind the first million of a recording, with its real operands
+  cutaway explain --at 0
+      the first instruction of the built-in teaching kernel's firmware
+
+Exit codes:
+  0       explained, whether or not it would raise an exception
+  2       bad input: no bytes, not hexadecimal, half an instruction
 ";
 
 /// An x86 PC in software that can be seen into.
@@ -112,6 +129,9 @@ pub(crate) enum Command {
     /// Disassemble bytes.
     #[command(after_help = DISASM_EXAMPLES)]
     Disasm(DisasmArgs),
+    /// Take an instruction apart: bytes, operands, steps, flags, exceptions.
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(Box<ExplainArgs>),
 }
 
 /// `cutaway run`.
@@ -413,6 +433,31 @@ pub(crate) struct TraceArgs {
     /// Where the trace goes instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// `cutaway explain`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ExplainArgs {
+    /// Bytes of the instruction in hexadecimal: 0f af c3, or 0fafc3
+    #[arg(value_name = "BYTES", conflicts_with_all = ["recording", "kernel", "rom", "at"])]
+    pub(crate) bytes: Vec<String>,
+
+    /// Code size for BYTES: 16, 32 or 64
+    #[arg(long, value_name = "N", default_value_t = 64,
+          value_parser = clap::builder::PossibleValuesParser::new(["16", "32", "64"])
+              .map(|bits| if bits == "16" { 16 } else if bits == "32" { 32 } else { 64 }))]
+    pub(crate) bits: u32,
+
+    /// Explain an instruction of this recording
+    #[arg(long, value_name = "RECORDING", conflicts_with_all = ["kernel", "rom"])]
+    pub(crate) recording: Option<PathBuf>,
+
+    /// Instructions before the one to explain
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) at: u64,
+
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
 }
 
 /// `cutaway test`.

@@ -10,12 +10,17 @@ use crate::exit::BAD_INPUT;
 use crate::failure::Failure;
 use crate::quantity::RtcStart;
 
-fn config(args: &GuestArgs) -> Result<Config, Failure> {
-    let Some(cpu) = CpuModel::by_name(&args.cpu) else {
+/// The CPU model of a name.
+pub(crate) fn cpu_model(name: &str) -> Result<CpuModel, Failure> {
+    CpuModel::by_name(name).ok_or_else(|| {
         let names: Vec<_> = CpuModel::names().collect();
-        let what = format!("unknown CPU model '{}'", args.cpu);
-        return Err(Failure::new(BAD_INPUT, what, format!("there are {}", names.join(", "))));
-    };
+        let what = format!("unknown CPU model '{name}'");
+        Failure::new(BAD_INPUT, what, format!("there are {}", names.join(", ")))
+    })
+}
+
+fn config(args: &GuestArgs) -> Result<Config, Failure> {
+    let cpu = cpu_model(&args.cpu)?;
     let rtc_start = match args.rtc {
         RtcStart::At(seconds) => seconds,
         RtcStart::Now => {

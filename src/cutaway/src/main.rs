@@ -7,6 +7,7 @@ mod check;
 mod debug;
 mod disasm;
 mod exit;
+mod explain;
 mod failure;
 mod gdb;
 mod guest;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
             Some(Command::Trace(args)) => trace::trace(&args),
             Some(Command::Asm(args)) => asm::asm(&args),
             Some(Command::Disasm(args)) => disasm::disasm(&args),
+            Some(Command::Explain(args)) => explain::explain(&args),
         },
         Err(error) if !error.use_stderr() => {
             // Help or version. A reader that has gone needs none.

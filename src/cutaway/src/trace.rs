@@ -6,13 +6,14 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::path::Path;
 use std::rc::Rc;
 
 use cutaway::cpu::TraceClasses;
 use cutaway::replay::{Reached, TimeMachine};
 use cutaway::{Event, EventSink};
 
-use crate::args::{TraceArgs, TraceFormat};
+use crate::args::{GuestArgs, TraceArgs, TraceFormat};
 use crate::exit::{BAD_INPUT, DONE, HOST_FAILED};
 use crate::failure::Failure;
 use crate::guest;
@@ -107,17 +108,25 @@ impl EventSink for Sink {
     }
 }
 
-/// Traces a stretch of a run.
-pub(crate) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
-    let mut run = match &args.recording {
+/// A recording, or else a guest that has just been switched on.
+pub(crate) fn open_run(
+    recording: Option<&Path>,
+    guest: &GuestArgs,
+) -> Result<TimeMachine, Failure> {
+    match recording {
         Some(path) => {
             let recording = open(path)?;
             recording.start.verify().map_err(|error| open_failure(&error, path))?;
             TimeMachine::open(recording, 0)
         }
-        None => TimeMachine::live(guest::boot(&args.guest)?, 0),
+        None => TimeMachine::live(guest::boot(guest)?, 0),
     }
-    .map_err(|error| replay_failure(&error))?;
+    .map_err(|error| replay_failure(&error))
+}
+
+/// Traces a stretch of a run.
+pub(crate) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
+    let mut run = open_run(args.recording.as_deref(), &args.guest)?;
     run.go_forwards_only();
     let out: Box<dyn Write> = match &args.output {
         None => Box::new(std::io::stdout()),
@@ -160,7 +169,7 @@ pub(crate) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
 }
 
 /// Runs to an instant, or to the end.
-fn go(run: &mut TimeMachine, count: u64) -> Result<(), Failure> {
+pub(crate) fn go(run: &mut TimeMachine, count: u64) -> Result<(), Failure> {
     let progress = Progress::new("running", count);
     while run.count() < count {
         progress.at(run.count());

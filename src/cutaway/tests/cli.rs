@@ -202,3 +202,41 @@ fn stats_show_the_count_of_instructions() {
         assert!(errors.contains(expected), "{expected:?} is missing in {errors}");
     }
 }
+
+#[test]
+fn bytes_are_explained() {
+    let output = cutaway(&["explain", "--bits", "32", "01 c8"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for part in
+        ["32-bit protected mode", "add eax, ecx", "It adds ecx to eax.", "mod=11 reg=1 rm=0"]
+    {
+        assert!(text.contains(part), "{part:?} is missing in {text}");
+    }
+    assert!(text.lines().all(|line| line.len() <= 78), "{text}");
+
+    // DIV by a register that is zero: SDM vol. 2, "DIV"
+    let output = cutaway(&["explain", "--bits", "16", "--cpu", "486", "f7f1"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("#DE: the divisor is zero"), "{text}");
+    assert!(text.contains("IVT entry at 0x0"), "{text}");
+
+    refused(&["explain", "0f", "a"], &["'a'", "two digits"]);
+    refused(&["explain", "0f"], &["not a whole instruction"]);
+    refused(&["explain", "--bits", "8", "90"], &["--bits", "16"]);
+    refused(&["explain", "--bits", "64", "--cpu", "486", "90"], &["486", "--bits 32"]);
+    refused(&["explain", "--recording", "x", "90"], &["--recording"]);
+}
+
+#[test]
+fn an_instruction_of_a_guest_is_explained_where_it_is() {
+    // mov ax, 0x1234; push ax
+    let file = Scratch::new("explain", &rom(&[0xb8, 0x34, 0x12, 0x50]));
+
+    let output = cutaway(&["explain", "--rom", file.path(), "--at", "2"]);
+
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("push ax") && text.contains("ax = 0x1234"), "{text}");
+    assert!(text.contains("writes 2 bytes at linear 0xfffe: 0x1234"), "{text}");
+}
