@@ -445,7 +445,7 @@ pub(crate) struct ExplainArgs {
     /// Code size for BYTES: 16, 32 or 64
     #[arg(long, value_name = "N", default_value_t = 64,
           value_parser = clap::builder::PossibleValuesParser::new(["16", "32", "64"])
-              .map(|bits| if bits == "16" { 16 } else if bits == "32" { 32 } else { 64 }))]
+              .map(|bits| if bits == "16" { 16_u32 } else if bits == "32" { 32 } else { 64 }))]
     pub(crate) bits: u32,
 
     /// Explain an instruction of this recording

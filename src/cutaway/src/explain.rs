@@ -79,8 +79,8 @@ fn of_bytes(model: CpuModel, size: CodeSize, bytes: &[u8]) -> Result<String, Fai
         CodeSize::Bits64 => "64-bit mode, the first GiB mapped onto itself",
     };
     let mut text = format!(
-        "{} in {mode}, CPL 0; all registers are zero but rIP = {BARE_ORIGIN:#x}\n\
-         and rSP = {BARE_STACK:#x}\n",
+        "{} in {mode}, CPL 0\n\
+         all registers are zero but rIP = {BARE_ORIGIN:#x} and rSP = {BARE_STACK:#x}\n",
         model.name()
     );
     text.push_str(&explained(&machine)?);

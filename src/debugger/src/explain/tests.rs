@@ -146,6 +146,14 @@ fn expected(operands: &[Operand], memory: &GuestMemory, top: u64) -> Expected {
 /// Runs one instruction on a machine and compares; a line where prediction and truth differ.
 fn check(machine: &mut Machine, instruction: &Instruction) -> Result<(), String> {
     let explanation = explain(machine).map_err(|error| error.to_string())?;
+    let sentence = &explanation.sentence;
+    let holes = ["  ", "{", " ,", " ;", " :"].iter().any(|hole| sentence.contains(hole));
+    if holes || sentence.ends_with(' ') {
+        return Err(format!("a hole in '{sentence}'"));
+    }
+    if explanation.steps.is_empty() || explanation.anatomy.is_empty() {
+        return Err("no steps or no parts".to_owned());
+    }
     let seen = Rc::new(RefCell::new(Seen::default()));
     machine.set_trace(TraceClasses::MEM, Some(Box::new(Sink(seen.clone()))));
     machine.vcpu_mut().set_intercepted_exceptions(!0);

@@ -5,7 +5,7 @@
 
 mod table;
 
-use cutaway_isa::{Code, EncodingKind, Instruction, Mnemonic, OpKind, Register, disassemble};
+use cutaway_isa::{Code, EncodingKind, Instruction, Mnemonic, OpKind, disassemble};
 use table::{BEGINS, CONDITION, EXACT, FLOAT, INTEGER, Row, STRING};
 
 /// A sentence, not yet of an instruction.
@@ -199,8 +199,11 @@ pub fn sentence(instruction: &Instruction) -> Option<String> {
     let template = template(instruction.code())?;
     let mut operands = operand_texts(instruction);
     let count = instruction.op_count() as usize;
-    if operands.len() < count && template.text.contains("{1}") {
+    if operands.len() < count {
         operands = written_out(instruction);
+    }
+    if count == 1 && template.text.contains("{1}") {
+        operands.insert(0, "st0".to_owned()); // x87 arithmetic with memory
     }
     let operand = |n: usize| operands.get(n).map_or("", String::as_str);
     let vex = instruction.encoding() == EncodingKind::VEX;
@@ -227,26 +230,17 @@ pub fn sentence(instruction: &Instruction) -> Option<String> {
     Some(text)
 }
 
-/// The operands one by one, where the usual notation leaves one out.
+/// The operands one by one, where the usual notation leaves some out.
 fn written_out(instruction: &Instruction) -> Vec<String> {
     let texts = operand_texts(instruction);
-    let mut given = texts.iter();
-    let count = instruction.op_count();
-    let hidden = (count as usize).saturating_sub(texts.len());
-    let hides = |n: u32| {
-        instruction.op_kind(n) == OpKind::Register
-            && matches!(instruction.op_register(n), Register::ST0 | Register::DX | Register::XMM0)
+    let memory = texts.iter().find(|text| text.contains('[')).cloned().unwrap_or_default();
+    let operand = |n: u32| match instruction.op_kind(n) {
+        OpKind::Register => format!("{:?}", instruction.op_register(n)).to_lowercase(),
+        OpKind::Memory => memory.clone(),
+        kind if is_immediate(kind) => format!("{:#x}", instruction.immediate(n)),
+        _ => texts.get(n as usize).cloned().unwrap_or_default(),
     };
-    let mut left = hidden;
-    (0..count)
-        .map(|n| {
-            if left > 0 && hides(n) {
-                left -= 1;
-                return format!("{:?}", instruction.op_register(n)).to_lowercase();
-            }
-            given.next().cloned().unwrap_or_default()
-        })
-        .collect()
+    (0..instruction.op_count()).map(operand).collect()
 }
 
 fn is_immediate(kind: OpKind) -> bool {

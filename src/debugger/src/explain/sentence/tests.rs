@@ -36,7 +36,7 @@ fn every_row_is_of_a_mnemonic() {
 #[test]
 #[rustfmt::skip] // one row an instruction
 fn sentences_name_their_operands() {
-    let rows: [(&[u8], &str); 9] = [
+    let rows: [(&[u8], &str); 10] = [
         (&[0x01, 0xc8],                   "adds ecx to eax"),
         (&[0x8b, 0x44, 0xb3, 0x08],       "copies [ebx+esi*4+8] to eax"),
         (&[0x0f, 0x8f, 0, 0, 0, 0],       "goes on at 6 if ZF = 0 and SF equals OF (greater, signed)"),
@@ -45,6 +45,7 @@ fn sentences_name_their_operands() {
         (&[0xc5, 0xe9, 0xfe, 0xcb],       "adds the doublewords of xmm3 to those of xmm2, wrapping, into xmm1; the upper half of its YMM register is cleared"),
         (&[0xa5],                         "copies one doubleword from DS:rSI to ES:rDI and moves both pointers on"),
         (&[0xf2, 0x0f, 0x10, 0xca],       "copies lowest double from xmm2 to xmm1"),
+        (&[0xd8, 0x03],                   "adds dword [ebx] to st0 on the x87 stack"),
         (&[0xd8, 0xc2],                   "adds st2 to st0 on the x87 stack"),
     ];
     for (bytes, expected) in rows {
