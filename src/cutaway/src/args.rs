@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
 use cutaway::host::Target;
 use cutaway::isa::CodeSize;
@@ -72,10 +71,14 @@ Examples:
 
 A file, or standard input, that holds nothing but hexadecimal digits is taken for such digits, and
 for the bytes themselves otherwise; --input says which.
+";
+
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   cutaway explain 0f af c3
       imul eax, ebx in 64-bit code, on a machine whose registers are zero
+  cutaway explain --bits 32 'mov eax, [ebx+4*esi+8]'
+      the same of text, which is assembled as cutaway asm does
   cutaway explain --bits 16 --cpu 486 f7f1
       div cx in real mode: the exception that it raises, and the way to its handler
   cutaway explain --cpu x86-64-v3 c5f458d3
@@ -87,7 +90,7 @@ Examples:
 
 Exit codes:
   0       explained, whether or not it would raise an exception
-  2       bad input: no bytes, not hexadecimal, half an instruction
+  2       bad input: neither bytes nor an instruction, half an instruction
 ";
 
 /// An x86 PC in software that can be seen into.
@@ -438,15 +441,13 @@ pub(crate) struct TraceArgs {
 /// `cutaway explain`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ExplainArgs {
-    /// Bytes of the instruction in hexadecimal: 0f af c3, or 0fafc3
-    #[arg(value_name = "BYTES", conflicts_with_all = ["recording", "kernel", "rom", "at"])]
+    /// Bytes of the instruction in hexadecimal, 0f af c3 or 0fafc3, or its text
+    #[arg(value_name = "BYTES|TEXT", conflicts_with_all = ["recording", "kernel", "rom", "at"])]
     pub(crate) bytes: Vec<String>,
 
-    /// Code size for BYTES: 16, 32 or 64
-    #[arg(long, value_name = "N", default_value_t = 64,
-          value_parser = clap::builder::PossibleValuesParser::new(["16", "32", "64"])
-              .map(|bits| if bits == "16" { 16_u32 } else if bits == "32" { 32 } else { 64 }))]
-    pub(crate) bits: u32,
+    /// Code size for BYTES and TEXT: 16, 32 or 64
+    #[arg(short, long, value_name = "N", default_value = "64", value_parser = parse_bits)]
+    pub(crate) bits: CodeSize,
 
     /// Explain an instruction of this recording
     #[arg(long, value_name = "RECORDING", conflicts_with_all = ["kernel", "rom"])]

@@ -6,7 +6,7 @@
 use std::io::Write;
 
 use cutaway::debugger::explain::{BARE_ORIGIN, BARE_STACK, bare_machine, explain as explain_next};
-use cutaway::isa::{CodeSize, DecodeError, MAX_LENGTH, decode};
+use cutaway::isa::{Assembly, CodeSize, DecodeError, MAX_LENGTH, assemble, decode};
 use cutaway::{CpuModel, Machine};
 
 use crate::args::ExplainArgs;
@@ -29,12 +29,11 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
         text.push_str(&format!("after {} instructions\n", run.count()));
         text.push_str(&explained(run.machine())?);
     } else {
-        let size = match args.bits {
-            16 => CodeSize::Bits16,
-            32 => CodeSize::Bits32,
-            _ => CodeSize::Bits64,
+        let size = args.bits;
+        let bytes = match bytes_of(&args.bytes) {
+            Ok(bytes) => bytes,
+            Err(not_bytes) => bytes_of_text(&args.bytes, size, not_bytes)?,
         };
-        let bytes = bytes_of(&args.bytes)?;
         let model = guest::cpu_model(&args.guest.cpu)?;
         text.push_str(&of_bytes(model, size, &bytes)?);
     }
@@ -88,6 +87,22 @@ fn of_bytes(model: CpuModel, size: CodeSize, bytes: &[u8]) -> Result<String, Fai
         text.push_str(&format!("{} bytes behind it are not looked at\n", bytes.len() - length));
     }
     Ok(text)
+}
+
+/// The bytes of an instruction's text. What has no letter beyond hexadecimal digits was meant as
+/// bytes, and what is wrong with those is said.
+fn bytes_of_text(words: &[String], size: CodeSize, not_bytes: Failure) -> Result<Vec<u8>, Failure> {
+    let text = words.join(" ");
+    let is_digits = text.chars().all(|c| c.is_ascii_hexdigit() || c.is_whitespace());
+    let assembled = assemble(&text, Assembly { size, origin: BARE_ORIGIN });
+    match assembled {
+        Ok(assembled) if !assembled.bytes.is_empty() => Ok(assembled.bytes),
+        Err(error) if !is_digits => {
+            let remedy = "give two digits a byte, or an instruction as NASM writes it";
+            Err(Failure::of(BAD_INPUT, &error, remedy))
+        }
+        _ => Err(not_bytes),
+    }
 }
 
 /// Bytes in hexadecimal, with or without gaps.

@@ -265,6 +265,10 @@ fn show(explorer: &mut Explorer, words: &Words<'_>) -> Result<Answer> {
     Ok(Answer::of(lines))
 }
 
+fn explain(explorer: &mut Explorer, _: &Words<'_>) -> Result<Answer> {
+    Ok(Answer::of(explorer.show(Pane::Explain, ROWS)))
+}
+
 fn print(explorer: &mut Explorer, words: &Words<'_>) -> Result<Answer> {
     let value = explorer.evaluate(words.rest)?;
     let signed = value as i64;

@@ -22,6 +22,7 @@ use cutaway_machine::Machine;
 #[expect(missing_docs, reason = "`about` says what each shows")]
 pub enum Pane {
     Code,
+    Explain,
     Registers,
     Segments,
     Control,
@@ -44,8 +45,9 @@ pub enum Pane {
 }
 
 /// Every pane with its name and what it shows.
-const ALL: [(Pane, &str, &str); 20] = [
+const ALL: [(Pane, &str, &str); 21] = [
     (Pane::Code, "code", "instructions around the next one"),
+    (Pane::Explain, "explain", "the next instruction taken apart, before it runs"),
     (Pane::Registers, "registers", "general registers, RIP and RFLAGS"),
     (Pane::Segments, "segments", "segment registers with their hidden parts"),
     (Pane::Control, "control", "control, debug and model-specific registers by named bit"),
@@ -105,6 +107,7 @@ impl Pane {
     pub fn lines(self, scene: &Scene<'_>, rows: usize) -> Vec<Line> {
         match self {
             Self::Code => code::code(scene, rows),
+            Self::Explain => code::explain(scene),
             Self::Registers => registers::general(scene),
             Self::Segments => registers::segments(scene),
             Self::Control => control::lines(scene),

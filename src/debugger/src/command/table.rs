@@ -66,6 +66,7 @@ pub const COMMANDS: &[Command] = &[
     command("delete", &["d"], "[NUMBER]", "take a stop away, or all", (0, super::delete)),
     command("stops", &[], "", "list the stops", (0, super::stops)),
     command("show", &["i", "info"], "PANE ...", "show parts of the machine (help panes lists them)", (1, super::show)),
+    command("explain", &["e"], "", "take the next instruction apart, before it runs", (0, super::explain)),
     command("print", &["p"], "EXPRESSION", "the value of an expression", (1, super::print)),
     command("disassemble", &["dis"], "[ADDRESS [N]]", "instructions", (0, super::disassemble)),
     command("x", &[], "ADDRESS [BYTES]", "linear memory", (1, |e, w| super::examine(e, w, Space::Linear))),

@@ -26,6 +26,14 @@ pub(super) fn code(scene: &Scene<'_>, rows: usize) -> Vec<Line> {
     lines
 }
 
+/// The next instruction taken apart.
+pub(super) fn explain(scene: &Scene<'_>) -> Vec<Line> {
+    match crate::explain::explain(scene.machine) {
+        Ok(explanation) => explanation.lines().into_iter().map(Line::of).collect(),
+        Err(error) => vec![Line::default().and(Style::Bad, error.to_string())],
+    }
+}
+
 /// So many instructions from a linear address on.
 pub(crate) fn from(scene: &Scene<'_>, mut at: u64, count: usize) -> Vec<Line> {
     let mut lines = Vec::new();

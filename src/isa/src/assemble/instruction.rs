@@ -226,10 +226,10 @@ impl Instruction {
             OperandKind::Immediate(_) => operand.words.size,
             _ => None,
         });
-        if let Some(size) = immediate {
-            if candidates.iter().any(|candidate| size_of(candidate) == size as usize) {
-                candidates.retain(|candidate| size_of(candidate) == size as usize);
-            }
+        if let Some(size) = immediate
+            && candidates.iter().any(|candidate| size_of(candidate) == size as usize)
+        {
+            candidates.retain(|candidate| size_of(candidate) == size as usize);
         }
         let far = memory.words.distance == Some(Distance::Far);
         let by_code_size = far
