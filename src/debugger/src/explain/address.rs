@@ -177,9 +177,7 @@ fn reserved_bit(level: &walk::Level, nxe: bool) -> Option<u32> {
     if level.name == "PML4E" && entry & PS != 0 {
         return Some(7);
     }
-    if level.at.is_none() {
-        return None;
-    }
+    level.at?; // a PDPTE was judged when CR3 was loaded
     let mut reserved = (PHYSICAL_BITS..52).fold(0, |bits, bit| bits | 1_u64 << bit);
     if !nxe {
         reserved |= XD;

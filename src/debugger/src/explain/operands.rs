@@ -146,7 +146,7 @@ fn implied_registers(subject: &Subject<'_>, instruction: &Instruction) -> Vec<Op
     for (register, access) in register_uses(instruction) {
         let wanted = (register.is_gpr() || register == Register::XMM0)
             && !named(register)
-            && !(of_address(register) && !access.writes)
+            && (!of_address(register) || access.writes)
             && !stack(register);
         let text = format!("{register:?}").to_lowercase();
         if let Some(known) = found.iter_mut().find(|operand| operand.text == text) {
@@ -399,11 +399,11 @@ fn corrected(
         offset = subject.state.gpr[pointer].wrapping_add(used.displacement) & mask;
     }
     let mnemonic = instruction.mnemonic();
-    if instruction.has_rep_prefix() || instruction.has_repne_prefix() {
-        if let Some(width) = string_width(instruction) {
-            let counter = subject.state.gpr[gpr::RCX] & used.address.mask();
-            size = if counter == 0 { 0 } else { width };
-        }
+    if (instruction.has_rep_prefix() || instruction.has_repne_prefix())
+        && let Some(width) = string_width(instruction)
+    {
+        let counter = subject.state.gpr[gpr::RCX] & used.address.mask();
+        size = if counter == 0 { 0 } else { width };
     }
     match mnemonic {
         Mnemonic::Bt | Mnemonic::Bts | Mnemonic::Btr | Mnemonic::Btc
