@@ -13,7 +13,21 @@ use crate::exit::{BAD_INPUT, DONE, HOST_FAILED};
 use crate::failure::Failure;
 
 /// The lessons that come with the program: name and text.
-const LESSONS: &[(&str, &str)] = &[];
+#[rustfmt::skip] // one row per lesson
+const LESSONS: &[(&str, &str)] = &[
+    ("01-fetch-execute", include_str!("../../../docs/lessons/01-fetch-execute.md")),
+    ("02-flags", include_str!("../../../docs/lessons/02-flags.md")),
+    ("03-real-mode-segments", include_str!("../../../docs/lessons/03-real-mode-segments.md")),
+    ("04-protected-mode", include_str!("../../../docs/lessons/04-protected-mode.md")),
+    ("05-stack-and-calls", include_str!("../../../docs/lessons/05-stack-and-calls.md")),
+    ("06-exceptions", include_str!("../../../docs/lessons/06-exceptions.md")),
+    ("07-interrupts", include_str!("../../../docs/lessons/07-interrupts.md")),
+    ("08-timer-and-preemption", include_str!("../../../docs/lessons/08-timer-and-preemption.md")),
+    ("09-paging-and-tlb", include_str!("../../../docs/lessons/09-paging-and-tlb.md")),
+    ("10-system-calls", include_str!("../../../docs/lessons/10-system-calls.md")),
+    ("11-context-switch", include_str!("../../../docs/lessons/11-context-switch.md")),
+    ("12-bug-backwards", include_str!("../../../docs/lessons/12-bug-backwards.md")),
+];
 
 const KERNEL: Kernel<'static> = Kernel { rom: FIRMWARE, symbols: KERNEL_SYMBOLS };
 

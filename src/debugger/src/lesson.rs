@@ -88,11 +88,11 @@ pub enum Part {
 pub struct Question {
     /// What is asked.
     pub ask: String,
-    /// The right answer: an expression over the machine's state when it is given.
+    /// The right answer: an expression over the machine's state where the last `do` has led,
+    /// wherever the student has gone since.
     #[serde(default)]
     pub answer: Option<String>,
-    /// Commands that lead to where `answer` is worked out, from where the student is; the machine
-    /// is put back after it.
+    /// Commands that lead from there to where `answer` is worked out; the machine is put back.
     #[serde(default)]
     pub after: Vec<String>,
     /// Choices, the right one first; they are shown in an order of their own.

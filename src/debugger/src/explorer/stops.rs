@@ -89,6 +89,13 @@ impl Explorer {
         &self.points
     }
 
+    /// Puts other stops in the place of those that are set, and returns these.
+    pub(crate) fn set_points(&mut self, points: Vec<StopPoint>) -> Vec<StopPoint> {
+        let old = std::mem::replace(&mut self.points, points);
+        self.apply();
+        old
+    }
+
     /// Stops before the instruction at a linear address, in whatever address space.
     pub fn break_at(
         &mut self,

@@ -6,7 +6,7 @@
 use super::guest;
 use super::{Kernel, Lesson, Part, Question, Task};
 use crate::command::{Answer, execute};
-use crate::explorer::{Explorer, Way};
+use crate::explorer::{Explorer, ExplorerError, Way};
 use crate::text::{Line, Style};
 
 /// Lines that one sitting takes.
@@ -35,6 +35,8 @@ pub struct Sitting<'a> {
     explorer: Explorer,
     /// The part that is being shown or asked.
     at: usize,
+    /// The tick at which the lesson's own commands left the machine.
+    place: u64,
     pub(super) standings: Vec<Standing>,
     /// Answers that were not right.
     pub(super) refused: usize,
@@ -47,7 +49,9 @@ impl<'a> Sitting<'a> {
         let explorer = guest::of_lesson(&lesson.head, kernel)?;
         let asked = |part: &&Part| matches!(part, Part::Question(_) | Part::Task(_));
         let standings = vec![Standing::Open; lesson.parts.iter().filter(asked).count()];
-        let mut this = Self { lesson, explorer, at: 0, standings, refused: 0, typed: Vec::new() };
+        let place = explorer.machine().ticks();
+        let mut this =
+            Self { lesson, explorer, at: 0, place, standings, refused: 0, typed: Vec::new() };
         let mut reply = Reply::default();
         reply.lines.push(Line::default().and(Style::Name, lesson.head.title.clone()));
         this.show_on(&mut reply);
@@ -99,6 +103,7 @@ impl<'a> Sitting<'a> {
             "answer" | "a" => self.answer(rest.trim(), &mut reply),
             "hint" => self.hint(&mut reply),
             "skip" => self.skip(&mut reply),
+            "place" => self.to_place(&mut reply),
             "ask" => self.ask(&mut reply),
             "help" if rest.is_empty() => {
                 reply.lines.extend(HELP.lines().map(Line::of));
@@ -125,6 +130,7 @@ impl<'a> Sitting<'a> {
             match part {
                 Part::Text(text) => reply.lines.extend(text.lines().map(Line::of)),
                 Part::Do(commands) => {
+                    self.to_place(reply);
                     for line in commands {
                         reply.lines.push(Line::default().and(Style::Name, format!("> {line}")));
                         match execute(&mut self.explorer, line) {
@@ -132,6 +138,7 @@ impl<'a> Sitting<'a> {
                             Err(error) => reply.lines.push(bad(error.to_string())),
                         }
                     }
+                    self.place = self.explorer.machine().ticks();
                 }
                 Part::Question(_) | Part::Task(_) => return self.ask(reply),
             }
@@ -141,6 +148,17 @@ impl<'a> Sitting<'a> {
         let text =
             format!("The lesson is over: {right} of {all} right, {} wrong answers.", self.refused);
         reply.lines.push(Line::default().and(Style::Name, text));
+    }
+
+    /// Back to where the lesson's own commands left the machine, if the student has gone elsewhere.
+    fn to_place(&mut self, reply: &mut Reply) {
+        if self.explorer.machine().ticks() == self.place {
+            return;
+        }
+        reply.lines.push(Line::default().and(Style::Dim, "(to where the lesson was)"));
+        if let Err(error) = self.explorer.return_to(self.place) {
+            reply.lines.push(bad(error.to_string()));
+        }
     }
 
     fn ask(&mut self, reply: &mut Reply) {
@@ -226,15 +244,55 @@ impl<'a> Sitting<'a> {
             return if is_right { Ok(()) } else { Err("that is not it".to_owned()) };
         };
         let given = self.explorer.evaluate(text)?;
+        let expected = self.expected(question, expected)?;
+        if given == expected { Ok(()) } else { Err(format!("{given:#x} is not it")) }
+    }
+
+    /// The right answer, worked out where the lesson is and no matter where the student is; the
+    /// machine is put back there.
+    fn expected(&mut self, question: &Question, answer: &str) -> Result<u64, String> {
         let tick = self.explorer.machine().ticks();
-        let expected = question
-            .after
-            .iter()
-            .try_for_each(|line| execute(&mut self.explorer, line).map(|_| ()))
-            .map_err(|error| error.to_string())
-            .and_then(|()| self.explorer.evaluate(expected));
+        let points = self.explorer.set_points(Vec::new());
+        let value = self.expected_at_place(question, answer);
+        self.explorer.set_points(points);
         self.explorer.return_to(tick).map_err(|error| error.to_string())?;
-        if given == expected? { Ok(()) } else { Err(format!("{given:#x} is not it")) }
+        value
+    }
+
+    fn expected_at_place(&mut self, question: &Question, answer: &str) -> Result<u64, String> {
+        let failed = |error: ExplorerError| error.to_string();
+        self.explorer.return_to(self.place).map_err(failed)?;
+        for line in &question.after {
+            execute(&mut self.explorer, line).map_err(failed)?;
+        }
+        self.explorer.evaluate(answer)
+    }
+
+    /// What would be right here, for the tests of lessons.
+    ///
+    /// # Errors
+    /// If the answer of a question cannot be worked out.
+    #[doc(hidden)]
+    pub fn right_answer(&mut self) -> Result<Option<String>, String> {
+        let lesson = self.lesson;
+        Ok(match lesson.parts.get(self.at) {
+            Some(Part::Task(task)) => Some(task.right.clone()),
+            Some(Part::Question(question)) => match &question.answer {
+                Some(answer) => Some(format!("{:#x}", self.expected(question, answer)?)),
+                None => shown_choices(question)
+                    .into_iter()
+                    .find(|(_, choice)| **choice == question.choices[0])
+                    .map(|(letter, _)| letter.to_string()),
+            },
+            _ => None,
+        })
+    }
+
+    /// The part that is asked, if something is.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn asked(&self) -> Option<&'a Part> {
+        self.lesson.parts.get(self.at)
     }
 
     /// Runs a student's code on a machine of its own.
@@ -273,6 +331,7 @@ In a lesson:
   hint          what helps
   skip          leave it out and go on
   ask           show what is asked again
+  place         the machine back to where the lesson left it
   quit          leave; what was answered is kept
 and all commands on the machine: step, back, show PANE, print EXPRESSION, walk ADDRESS ...
 help step tells more of one; help panes and help expressions list those.";

@@ -129,6 +129,21 @@ fn a_hand_in_is_done_again_to_grade_it() {
     assert!(matches!(HandIn::parse(&newer), Err(HandInError::Newer(2))));
 }
 
+/// Where a student has gone and what stops were set changes neither answers nor what follows.
+#[test]
+fn a_question_is_about_where_the_lesson_is() {
+    let lesson = lesson();
+    let (mut sitting, _) = Sitting::begin(&lesson, &[]).unwrap();
+    sitting.line("start");
+    sitting.line("break 0xffff0000");
+
+    assert!(text(&sitting.line("answer 12")).starts_with("Right."));
+    assert_eq!(sitting.explorer().count(), 0);
+    assert_eq!(sitting.explorer().points().len(), 1);
+    sitting.line("place");
+    assert_eq!(sitting.explorer().count(), 2);
+}
+
 /// What authors get wrong is named with its line.
 #[test]
 #[rustfmt::skip] // one row per case
