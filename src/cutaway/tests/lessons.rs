@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use cutaway::FIRMWARE;
 use cutaway::debugger::Line;
-use cutaway::debugger::lesson::{HandIn, Lesson, Part, Sitting};
+use cutaway::debugger::lesson::{HandIn, Kernel, Lesson, Part, Sitting};
+use cutaway::{FIRMWARE, KERNEL_SYMBOLS};
+
+const KERNEL: Kernel<'static> = Kernel { rom: FIRMWARE, symbols: KERNEL_SYMBOLS };
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/lessons")
@@ -50,7 +52,7 @@ fn every_lesson_can_be_done_to_its_end() {
     for (name, source) in &lessons {
         let lesson = Lesson::parse(source).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(!lesson.head.chapters.is_empty(), "{name} names no chapter");
-        let (mut sitting, first) = Sitting::begin(&lesson, FIRMWARE).unwrap();
+        let (mut sitting, first) = Sitting::begin(&lesson, &KERNEL).unwrap();
         let mut shown = text(&first.lines);
         let mut asked = 0;
         while let Some(part) = sitting.asked() {
@@ -79,7 +81,7 @@ fn every_lesson_can_be_done_to_its_end() {
         let hand_in = HandIn::of(name, &lesson, &mut sitting).unwrap();
         let again = HandIn::parse(&hand_in.text().unwrap()).unwrap();
         assert_eq!(again, hand_in, "{name}");
-        let grade = again.grade(&lesson, FIRMWARE).unwrap();
+        let grade = again.grade(&lesson, &KERNEL).unwrap();
         let worth = (grade.right, grade.all, grade.refused, grade.confirmed);
         assert_eq!(worth, (asked, asked, asked, true), "{name}");
     }
@@ -90,7 +92,7 @@ fn every_lesson_can_be_done_to_its_end() {
 fn what_lessons_do_succeeds() {
     for (name, source) in lessons() {
         let lesson = Lesson::parse(&source).unwrap();
-        let (mut sitting, first) = Sitting::begin(&lesson, FIRMWARE).unwrap();
+        let (mut sitting, first) = Sitting::begin(&lesson, &KERNEL).unwrap();
         let mut lines = first.lines;
         while sitting.asked().is_some() {
             lines.extend(sitting.line("skip").lines);

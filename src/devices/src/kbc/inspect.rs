@@ -1,5 +1,6 @@
 //! The keyboard controller and its keyboard as a person reads them.
 
+#[expect(clippy::wildcard_imports, reason = "it shows all registers of the chip")]
 use super::*;
 use crate::inspect::{Reading, bytes_text, level};
 

@@ -1,5 +1,6 @@
 //! The 16550A as a person reads it.
 
+#[expect(clippy::wildcard_imports, reason = "it shows all registers of the chip")]
 use super::*;
 use crate::inspect::{Reading, bytes_text};
 
