@@ -67,8 +67,8 @@ pub(crate) fn debug(args: &DebugArgs) -> Result<u8, Failure> {
     })?;
     let watch = Rc::new(RefCell::new(Stopwatch::default()));
     let (asked, clock) = (interrupt.clone(), watch.clone());
-    explorer.set_between(move |count| {
-        clock.borrow_mut().at(count);
+    explorer.set_between(move |explorer| {
+        clock.borrow_mut().at(explorer.count());
         if asked.take() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();

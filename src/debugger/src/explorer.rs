@@ -51,7 +51,7 @@ impl From<String> for ExplorerError {
     }
 }
 
-type Between = Box<dyn FnMut(u64) -> ControlFlow<()>>;
+type Between = Box<dyn FnMut(&Explorer) -> ControlFlow<()>>;
 
 /// A machine and its past.
 pub struct Explorer {
@@ -104,8 +104,8 @@ impl Explorer {
         }
     }
 
-    /// Called between stretches of a long run with the count of instructions; a break stops it.
-    pub fn set_between(&mut self, between: impl FnMut(u64) -> ControlFlow<()> + 'static) {
+    /// Called between stretches of a long run, to look at where it is; a break stops it.
+    pub fn set_between(&mut self, between: impl FnMut(&Self) -> ControlFlow<()> + 'static) {
         self.between = Some(Box::new(between));
     }
 

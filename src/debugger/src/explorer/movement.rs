@@ -400,8 +400,15 @@ impl Explorer {
     }
 
     pub(super) fn is_interrupted(&mut self) -> bool {
-        let count = self.count();
-        self.between.as_mut().is_some_and(|between| between(count).is_break())
+        let Some(mut between) = self.between.take() else { return false };
+        // Who looks sees this instant; changes are reckoned from where the movement began.
+        let now = self.run.machine().vcpu().save();
+        let begun = std::mem::replace(&mut self.state, now);
+        let before = std::mem::replace(&mut self.before, begun);
+        let result = between(self);
+        self.state = std::mem::replace(&mut self.before, before);
+        self.between = Some(between);
+        result.is_break()
     }
 
     /// Where the machine has stopped for good, it stays: there is only the way back.

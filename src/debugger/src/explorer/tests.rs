@@ -161,3 +161,26 @@ fn a_search_can_be_broken_off() {
 
     assert_eq!(explorer.go(Way::Forwards, u64::MAX).unwrap(), "interrupted");
 }
+
+/// `inc eax; jmp` for ever: whoever looks on sees EAX grow, and what it was at the start.
+#[test]
+fn who_looks_on_sees_the_run_where_it_is() {
+    use std::{cell::RefCell, rc::Rc};
+    let mut explorer = explorer(&[0x66, 0x40, 0xeb, 0xfc]);
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let list = seen.clone();
+    explorer.set_between(move |explorer| {
+        let marked = explorer.show(Pane::Registers, 9)[0].to_string().contains('*');
+        list.borrow_mut().push((explorer.state().gpr[0], marked));
+        if list.borrow().len() == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+
+    explorer.go(Way::Forwards, u64::MAX).unwrap();
+
+    let seen = seen.borrow();
+    assert!(seen[0].0 > 0 && seen[0].0 < seen[1].0 && seen[1].0 < seen[2].0, "{seen:?}");
+    assert!(seen.iter().all(|(_, marked)| *marked), "{seen:?}");
+    assert_eq!(explorer.state().gpr[0], seen[2].0);
+    let line = explorer.show(Pane::Registers, 9)[0].to_string();
+    assert!(line.contains('*'), "{line}");
+}
