@@ -30,7 +30,8 @@ const WALLED: &[(&str, &[&str])] = &[
     // facts about opcodes, and a decoder that `isa` has not adapted.
     ("iced-x86", &["cutaway-isa", "cutaway-silicon"]),
     ("memmap2", &["cutaway-memory"]),
-    ("crossterm", &["cutaway-host"]),
+    ("crossterm", &["cutaway-host", "cutaway-debugger"]),
+    ("ratatui-core", &["cutaway-debugger"]),
     ("signal-hook", &["cutaway-host"]),
     ("lz4_flex", &["cutaway-replay"]),
     ("gdbstub", &["cutaway-debugger"]),

@@ -8,7 +8,7 @@ use cutaway::host::Target;
 use cutaway::isa::CodeSize;
 
 use crate::exit::CODES;
-use crate::quantity::{RtcStart, parse_address, parse_bits, parse_memory, parse_rtc};
+use crate::quantity::{RtcStart, parse_address, parse_bits, parse_memory, parse_rtc, parse_size};
 
 /// Options of QEMU that take one dash there; here two are the rule and one is understood.
 const ONE_DASH: &[&str] = &[
@@ -116,6 +116,9 @@ pub(crate) enum Command {
     Replay(Box<ReplayArgs>),
     /// Find the first instruction at which two recordings differ.
     Diff(DiffArgs),
+    /// Step through a guest on the whole screen, forwards and backwards.
+    #[command(after_help = STEP_EXAMPLES)]
+    Step(Box<StepArgs>),
     /// Step through a guest by commands, forwards and backwards.
     #[command(after_help = DEBUG_EXAMPLES)]
     Debug(Box<DebugArgs>),
@@ -321,6 +324,52 @@ pub(crate) struct DiffArgs {
     /// Another one
     #[arg(value_name = "B")]
     pub(crate) right: PathBuf,
+}
+
+const STEP_EXAMPLES: &str = "\
+Examples:
+  cutaway step
+      the built-in teaching kernel from the reset vector; ? lists the keys
+  cutaway step --kernel vmlinuz --append console=ttyS0 -e 'to mode' --layout paging
+      a Linux kernel, from where it has left real mode
+  cutaway step --recording crash.cut -e end
+      the end of a recording, and from there back
+  cutaway step --export cpu.svg --size 120x40 --layout cpu -e 'step 3'
+      a picture of the screen, without a terminal
+
+In the screen: s and h or the arrows step on and back, c runs, i goes to the next interrupt, [ and ]
+change the layout, Tab goes to the next pane, : takes a command, ? lists all keys, q quits.
+";
+
+/// `cutaway step`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct StepArgs {
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
+
+    /// Go about in this recording instead
+    #[arg(long, value_name = "RECORDING", conflicts_with_all = ["kernel", "rom"])]
+    pub(crate) recording: Option<PathBuf>,
+
+    /// Do what a command says first; can be given again
+    #[arg(short, long, value_name = "COMMAND")]
+    pub(crate) execute: Vec<String>,
+
+    /// Panes to begin with: cpu, paging, interrupts, devices or full
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub(crate) layout: String,
+
+    /// Write the screen to FILE.svg or FILE.txt and end, without a terminal
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export: Option<PathBuf>,
+
+    /// The size of the screen that is written
+    #[arg(long, value_name = "COLUMNSxROWS", default_value = "120x40", requires = "export", value_parser = parse_size)]
+    pub(crate) size: (u16, u16),
+
+    /// Memory for checkpoints, to go back by
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_memory)]
+    pub(crate) budget: u64,
 }
 
 const DEBUG_EXAMPLES: &str = "\

@@ -17,6 +17,7 @@ mod replay;
 mod run;
 mod session;
 mod stats;
+mod step;
 mod test;
 mod trace;
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
             Some(Command::Diff(args)) => replay::diff(&args),
             Some(Command::Debug(args)) => debug::debug(&args),
             Some(Command::Lesson(args)) => lesson::lesson(&args),
+            Some(Command::Step(args)) => step::step(&args),
             Some(Command::Test(args)) => test::test(&args),
             Some(Command::Trace(args)) => trace::trace(&args),
             Some(Command::Asm(args)) => asm::asm(&args),

@@ -102,6 +102,18 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     years + months + day - 1
 }
 
+/// The size of a screen, such as `120x40`.
+pub(crate) fn parse_size(text: &str) -> Result<(u16, u16), String> {
+    let size = || {
+        let (width, height) = text.split_once('x')?;
+        Some((width.parse().ok()?, height.parse().ok()?))
+    };
+    match size() {
+        Some((width @ 80..=500, height @ 24..=200)) => Ok((width, height)),
+        _ => Err("give a size from 80x24 to 500x200, such as 120x40".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +146,14 @@ mod tests {
         for wrong in ["", "2023-02-29", "2026-13-01", "2026-01-01T24:00:00", "2026-01", "yesterday"]
         {
             assert!(parse_rtc(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_of_screens_have_bounds() {
+        assert_eq!(parse_size("120x40"), Ok((120, 40)));
+        for text in ["", "x", "79x24", "80x23", "501x40", "80", "80x24x1", "-1x30"] {
+            assert!(parse_size(text).unwrap_err().contains("80x24"), "{text}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What looks into a machine and moves it about in time: the gdb stub.
+//! What looks into a machine and moves it about in time: panes, commands, explanations, lessons, the
+//! stepping screen, the gdb stub.
 #![forbid(unsafe_code)]
 
 mod address;
@@ -12,6 +13,7 @@ mod memory;
 mod mode;
 mod names;
 mod pane;
+pub mod screen;
 mod symbols;
 mod text;
 mod walk;

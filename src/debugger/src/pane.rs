@@ -9,7 +9,7 @@ mod paging;
 mod registers;
 mod tables;
 
-pub(crate) use code::{dump, from as instructions};
+pub(crate) use code::{above, dump, from as instructions, listing};
 pub(crate) use control::hidden;
 
 use crate::symbols::Symbols;

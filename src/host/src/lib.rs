@@ -31,4 +31,4 @@ pub use output::{Output, OutputError, Target, TargetError};
 pub use pacing::{Pacer, SliceLength};
 pub use report::crash_report;
 pub use session::{End, Pacing, Session, SessionError};
-pub use terminal::{RawTerminal, for_terminal, is_raw, watch_signals};
+pub use terminal::{FullScreen, RawTerminal, for_terminal, is_raw, watch_signals};

@@ -1,11 +1,14 @@
 //! The terminal in raw mode, and back on every way out of the program: by return, by error, by
 //! panic, by signal.
 //!
+//! A full screen is the terminal's other screen, so that what was there before comes back.
+//!
 //! Raw mode hands each key to the guest as it is typed, Ctrl-C included. The restoring is
 //! idempotent and safe from any thread, so each way out simply does it.
 
 use std::io::IsTerminal;
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::inbox::Inbox;
 
@@ -31,8 +34,45 @@ impl Drop for RawTerminal {
     }
 }
 
-/// Leaves raw mode, if it is on. What fails here cannot be helped: the terminal is gone.
+/// The terminal's other screen, in raw mode and with the mouse, while it lives.
+#[derive(Debug)]
+pub struct FullScreen(RawTerminal);
+
+/// Whether the other screen is shown: what each way out has to take back.
+static FULL: AtomicBool = AtomicBool::new(false);
+
+impl FullScreen {
+    /// Enters it if standard input and output are a terminal.
+    pub fn enter() -> std::io::Result<Option<Self>> {
+        if !std::io::stdout().is_terminal() {
+            return Ok(None);
+        }
+        let Some(raw) = RawTerminal::enter()? else { return Ok(None) };
+        FULL.store(true, Ordering::SeqCst);
+        show_full()?;
+        Ok(Some(Self(raw)))
+    }
+}
+
+fn show_full() -> std::io::Result<()> {
+    crossterm::execute!(
+        std::io::stdout(),
+        crossterm::terminal::EnterAlternateScreen,
+        crossterm::event::EnableMouseCapture
+    )
+}
+
+/// Leaves the other screen and raw mode, if they are on. What fails here cannot be helped: the
+/// terminal is gone.
 fn restore() {
+    if FULL.swap(false, Ordering::SeqCst) {
+        let _ = crossterm::execute!(
+            std::io::stdout(),
+            crossterm::event::DisableMouseCapture,
+            crossterm::terminal::LeaveAlternateScreen,
+            crossterm::cursor::Show
+        );
+    }
     let _ = crossterm::terminal::disable_raw_mode();
 }
 
@@ -77,8 +117,13 @@ pub fn watch_signals(inbox: &Inbox) -> std::io::Result<()> {
             if signal == SIGCONT {
                 // A shell may have changed the mode while we were stopped.
                 if is_raw() {
+                    let full = FULL.load(Ordering::SeqCst);
                     restore();
                     let _ = crossterm::terminal::enable_raw_mode();
+                    if full {
+                        FULL.store(true, Ordering::SeqCst);
+                        let _ = show_full();
+                    }
                 }
                 continue;
             }

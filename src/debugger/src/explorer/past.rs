@@ -55,7 +55,8 @@ impl Explorer {
     fn step_over_on(&mut self) -> Result<String, ExplorerError> {
         let Some(next) = self.next_instruction() else { return self.step(1, Way::Forwards) };
         let repeats = next.has_rep_prefix() || next.has_repne_prefix();
-        if !is_call(&next) && !(repeats && next.is_string_instruction()) {
+        let has_an_inside = is_call(&next) || repeats && next.is_string_instruction();
+        if !has_an_inside {
             return self.step(1, Way::Forwards);
         }
         let depth = stack_pointer(&self.state);
@@ -155,7 +156,9 @@ impl Explorer {
                 break;
             }
             let to = self.run.machine().vcpu().pc();
-            let delivered = self.witness.delivers_at(ticks);
+            // A step out of HLT takes as long as it waits.
+            let now = self.run.machine().ticks();
+            let delivered = self.witness.delivers_between(ticks, now);
             let behind = next.as_ref().map(|next| from.wrapping_add(next.len() as u64));
             if delivered || next.as_ref().is_some_and(is_call) && Some(to) != behind {
                 open.push(Call { count, from, to });

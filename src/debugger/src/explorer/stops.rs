@@ -199,7 +199,7 @@ impl Explorer {
         self.points.iter().filter(|point| point.is_hit(stop, pc)).find(|point| {
             let Some(condition) = &point.condition else { return true };
             // A condition that cannot be looked at is no reason to run past.
-            crate::expression::evaluate(condition, &subject).map_or(true, |value| value != 0)
+            crate::expression::evaluate(condition, &subject) != Ok(0)
         })
     }
 }

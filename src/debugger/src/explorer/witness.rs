@@ -63,12 +63,12 @@ impl Witness {
         seen.events.range(end.saturating_sub(count)..end).map(Event::to_string).collect()
     }
 
-    /// Whether an exception or interrupt was delivered at a tick.
-    pub(super) fn delivers_at(&self, tick: u64) -> bool {
+    /// Whether an exception or interrupt was delivered from a tick on and before another one.
+    pub(super) fn delivers_between(&self, from: u64, to: u64) -> bool {
         let seen = self.seen.borrow();
-        let first = seen.events.partition_point(|event| event.at() < tick);
-        let here = seen.events.range(first..).take_while(|event| event.at() == tick);
-        here.filter(|event| matches!(event, Event::Interrupt { .. })).count() > 0
+        let first = seen.events.partition_point(|event| event.at() < from);
+        let mut here = seen.events.range(first..).take_while(|event| event.at() < to);
+        here.any(|event| matches!(event, Event::Interrupt { .. }))
     }
 
     /// Forgets what was after this instant: something else will be.

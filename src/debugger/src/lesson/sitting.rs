@@ -103,7 +103,7 @@ impl<'a> Sitting<'a> {
             "answer" | "a" => self.answer(rest.trim(), &mut reply),
             "hint" => self.hint(&mut reply),
             "skip" => self.skip(&mut reply),
-            "place" => self.to_place(&mut reply),
+            "place" => self.show_place(&mut reply),
             "ask" => self.ask(&mut reply),
             "help" if rest.is_empty() => {
                 reply.lines.extend(HELP.lines().map(Line::of));
@@ -130,7 +130,7 @@ impl<'a> Sitting<'a> {
             match part {
                 Part::Text(text) => reply.lines.extend(text.lines().map(Line::of)),
                 Part::Do(commands) => {
-                    self.to_place(reply);
+                    self.show_place(reply);
                     for line in commands {
                         reply.lines.push(Line::default().and(Style::Name, format!("> {line}")));
                         match execute(&mut self.explorer, line) {
@@ -151,7 +151,7 @@ impl<'a> Sitting<'a> {
     }
 
     /// Back to where the lesson's own commands left the machine, if the student has gone elsewhere.
-    fn to_place(&mut self, reply: &mut Reply) {
+    fn show_place(&mut self, reply: &mut Reply) {
         if self.explorer.machine().ticks() == self.place {
             return;
         }

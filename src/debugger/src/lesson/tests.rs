@@ -133,7 +133,7 @@ fn a_hand_in_is_done_again_to_grade_it() {
 #[test]
 fn a_question_is_about_where_the_lesson_is() {
     let lesson = lesson();
-    let (mut sitting, _) = Sitting::begin(&lesson, &[]).unwrap();
+    let (mut sitting, _) = Sitting::begin(&lesson, &KERNEL).unwrap();
     sitting.line("start");
     sitting.line("break 0xffff0000");
 

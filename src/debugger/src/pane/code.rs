@@ -12,18 +12,30 @@ const BEFORE: u64 = 64;
 
 /// Instructions around the next one; above it those that lead to it.
 pub(super) fn code(scene: &Scene<'_>, rows: usize) -> Vec<Line> {
+    let above = above(rows);
+    let listing = listing(scene, above, rows);
+    listing.into_iter().map(|(_, line)| line).take(rows).collect()
+}
+
+/// Rows of so many that lie above the next instruction.
+pub(crate) fn above(rows: usize) -> usize {
+    (rows / 3).min(8)
+}
+
+/// At most so many instructions that lead to the next one, and from that on so many, each with its
+/// linear address.
+pub(crate) fn listing(scene: &Scene<'_>, above: usize, below: usize) -> Vec<(u64, Line)> {
     let pc = mode::pc(scene.state);
-    let above = (rows / 3).min(8);
-    let mut lines: Vec<_> =
-        leading_to(scene, pc, above).iter().map(|at| instruction(scene, *at).0).collect();
+    let mut all: Vec<_> =
+        leading_to(scene, pc, above).into_iter().map(|at| (at, instruction(scene, at).0)).collect();
     let mut at = pc;
-    while lines.len() < rows {
+    for _ in 0..below {
         let (line, len) = instruction(scene, at);
-        lines.push(line);
+        all.push((at, line));
         let Some(next) = at.checked_add(len).filter(|_| len > 0) else { break };
         at = next;
     }
-    lines
+    all
 }
 
 /// The next instruction taken apart.

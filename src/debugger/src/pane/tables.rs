@@ -58,7 +58,7 @@ fn descriptors(scene: &Scene<'_>, name: &str, base: u64, limit: u64, table: u64)
         }
         let high = u64::from_le_bytes(bytes[8..].try_into().unwrap_or_default());
         if low != 0 {
-            let selector = index * 8 | table;
+            let selector = (index * 8) | table;
             let line = Line::default().and(Style::Name, format!("{selector:04x}  "));
             lines.push(line.and(Style::Plain, descriptor(low, high)));
         }
