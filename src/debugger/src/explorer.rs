@@ -141,7 +141,8 @@ impl Explorer {
     /// Instructions at the furthest instant that is known, or that the recording has.
     #[must_use]
     pub fn furthest(&self) -> u64 {
-        self.furthest
+        // While the machine runs on, it may be further already.
+        self.furthest.max(self.count())
     }
 
     /// Whether the run goes on behind what is known.
@@ -215,7 +216,7 @@ impl Explorer {
         format!(
             "instruction {} of {}  {}.{:09} s  {}  CS:IP {cs:04x}:{:x}{symbol}",
             self.count(),
-            self.furthest,
+            self.furthest(),
             ns / 1_000_000_000,
             ns % 1_000_000_000,
             mode::name(state),
