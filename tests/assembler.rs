@@ -333,7 +333,7 @@ fn nasm_makes_the_same_bytes() {
     }
     assert!(all > 20_000, "{all} texts compared");
     assert!((all - same) * 100 < all, "{same} of {all} are the same");
-    let percent = same as f64 * 100.0 / all as f64;
+    let percent = f64::from(same) * 100.0 / f64::from(all);
     passed(&format!("{all} instructions as in NASM, {percent:.2} % with the same bytes"));
 }
 

@@ -345,11 +345,7 @@ change the layout, Tab goes to the next pane, : takes a command, ? lists all key
 #[derive(Args, Clone, Debug)]
 pub(crate) struct StepArgs {
     #[command(flatten)]
-    pub(crate) guest: GuestArgs,
-
-    /// Go about in this recording instead
-    #[arg(long, value_name = "RECORDING", conflicts_with_all = ["kernel", "rom"])]
-    pub(crate) recording: Option<PathBuf>,
+    pub(crate) explored: ExploredArgs,
 
     /// Do what a command says first; can be given again
     #[arg(short, long, value_name = "COMMAND")]
@@ -366,6 +362,23 @@ pub(crate) struct StepArgs {
     /// The size of the screen that is written
     #[arg(long, value_name = "COLUMNSxROWS", default_value = "120x40", requires = "export", value_parser = parse_size)]
     pub(crate) size: (u16, u16),
+}
+
+/// What can be gone about in, forwards and backwards.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ExploredArgs {
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
+
+    /// Go about in this recording instead
+    #[arg(long, value_name = "RECORDING", conflicts_with_all = ["kernel", "rom"])]
+    pub(crate) recording: Option<PathBuf>,
+
+    /// Names of addresses, as nm or System.map lists them
+    ///
+    /// The teaching kernel's are known.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) symbols: Option<PathBuf>,
 
     /// Memory for checkpoints, to go back by
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_memory)]
@@ -388,11 +401,7 @@ Examples:
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DebugArgs {
     #[command(flatten)]
-    pub(crate) guest: GuestArgs,
-
-    /// Go about in this recording instead
-    #[arg(long, value_name = "RECORDING", conflicts_with_all = ["kernel", "rom"])]
-    pub(crate) recording: Option<PathBuf>,
+    pub(crate) explored: ExploredArgs,
 
     /// Do what a command says, and end; can be given again
     #[arg(short, long, value_name = "COMMAND")]
@@ -401,16 +410,6 @@ pub(crate) struct DebugArgs {
     /// Do what the lines of a file say, and end; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "execute")]
     pub(crate) script: Option<PathBuf>,
-
-    /// Names of addresses, as nm or System.map lists them
-    ///
-    /// The teaching kernel's are known.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) symbols: Option<PathBuf>,
-
-    /// Memory for checkpoints, to go back by
-    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_memory)]
-    pub(crate) budget: u64,
 }
 
 const LESSON_EXAMPLES: &str = "\

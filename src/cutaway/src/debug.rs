@@ -15,7 +15,7 @@ use cutaway::host::Interrupt;
 use cutaway::replay::TimeMachine;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::args::{DebugArgs, GuestArgs};
+use crate::args::{DebugArgs, ExploredArgs};
 use crate::exit::{BAD_INPUT, DONE, HOST_FAILED};
 use crate::failure::Failure;
 use crate::guest;
@@ -28,19 +28,15 @@ Commands: step, back, continue, back-continue, break ADDRESS, show PANE, help, q
 An empty line does the last movement again; Ctrl-C stops what runs.";
 
 /// A guest, or a recording if there is one, as one can go about in it.
-pub(crate) fn explorer(
-    guest: &GuestArgs,
-    recording: Option<&Path>,
-    budget: u64,
-) -> Result<Explorer, Failure> {
-    let budget = usize::try_from(budget).unwrap_or(usize::MAX);
-    let (run, live) = match recording {
+pub(crate) fn explorer(args: &ExploredArgs) -> Result<Explorer, Failure> {
+    let budget = usize::try_from(args.budget).unwrap_or(usize::MAX);
+    let (run, live) = match &args.recording {
         Some(path) => {
             let recording = open(path)?;
             recording.start.verify().map_err(|error| open_failure(&error, path))?;
             (TimeMachine::open(recording, budget), false)
         }
-        None => (TimeMachine::live(guest::boot(guest)?, budget), true),
+        None => (TimeMachine::live(guest::boot(&args.guest)?, budget), true),
     };
     let mut explorer = Explorer::new(run.map_err(|error| replay_failure(&error))?, live);
     explorer.set_symbols(symbols(args)?);
@@ -48,7 +44,7 @@ pub(crate) fn explorer(
 }
 
 /// The names that were given, or those of the teaching kernel.
-fn symbols(args: &DebugArgs) -> Result<Symbols, Failure> {
+fn symbols(args: &ExploredArgs) -> Result<Symbols, Failure> {
     let is_own =
         args.recording.is_none() && args.guest.kernel.is_none() && args.guest.rom.is_none();
     let text = match &args.symbols {
@@ -65,7 +61,7 @@ fn symbols(args: &DebugArgs) -> Result<Symbols, Failure> {
 
 /// Does what commands say; the result is the exit code.
 pub(crate) fn debug(args: &DebugArgs) -> Result<u8, Failure> {
-    let mut explorer = explorer(&args.guest, args.recording.as_deref(), args.budget)?;
+    let mut explorer = explorer(&args.explored)?;
     let interrupt = Interrupt::new().map_err(|error| {
         Failure::new(HOST_FAILED, format!("cannot listen for Ctrl-C: {error}"), "try again")
     })?;

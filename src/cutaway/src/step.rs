@@ -28,7 +28,7 @@ pub(crate) fn step(args: &StepArgs) -> Result<u8, Failure> {
         }
     }
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let explorer = explorer(&args.guest, args.recording.as_deref(), args.budget)?;
+    let explorer = explorer(&args.explored)?;
     let mut screen = Screen::new(explorer, args.size, colour);
     let layout = format!("layout {}", args.layout);
     screen

@@ -18,13 +18,13 @@ fn folder() -> PathBuf {
 /// Name and text of each lesson, in order.
 fn lessons() -> Vec<(String, String)> {
     let mut found: Vec<_> = fs::read_dir(folder())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+        .expect("the lessons are in docs/lessons")
+        .map(|entry| entry.expect("the folder can be listed").path())
         .filter(|path| path.extension().is_some_and(|ext| ext == "md"))
         .filter(|path| !path.ends_with("README.md"))
         .map(|path| {
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            (name, fs::read_to_string(path).unwrap())
+            let name = path.file_stem().expect("it has a name").to_string_lossy().into_owned();
+            (name, fs::read_to_string(path).expect("a lesson is text"))
         })
         .collect();
     found.sort();
@@ -113,7 +113,7 @@ impl Folder {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("cutaway-lessons-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
+        fs::create_dir_all(&path).expect("the folder for temporary files can be written");
         Self(path)
     }
 }
@@ -133,10 +133,10 @@ fn cutaway(words: &[&str], progress: &Path, typed: &str) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .expect("the program starts");
     // A program that has already ended does not read it.
-    let _ = child.stdin.take().unwrap().write_all(typed.as_bytes());
-    child.wait_with_output().unwrap()
+    let _ = child.stdin.take().expect("it is a pipe").write_all(typed.as_bytes());
+    child.wait_with_output().expect("the program ends")
 }
 
 #[test]
