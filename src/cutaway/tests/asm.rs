@@ -115,7 +115,7 @@ fn a_mistake_is_shown_with_a_mark_below_it() {
     assert!(refused(&["asm", "/no/such/file.asm"], b"").contains("/no/such/file.asm"));
     assert!(refused(&["asm", "-"], &[0xff, 0xfe]).contains("is no text"));
     assert!(refused(&["asm", "--bits", "33", "nop"], b"").contains("16, 32 or 64"));
-    assert!(refused(&["asm", "--frob", "nop"], b"").contains("cutaway asm --help"));
+    assert!(refused(&["asm", "--frob", "nop"], b"").contains("--frob"));
     assert!(refused(&["asm", "--origin", "here", "nop"], b"").contains("0x7c00"));
     assert!(refused(&["asm", "-o", "/no/such/folder/x", "nop"], b"").contains("/no/such/folder/x"));
 }
@@ -136,7 +136,7 @@ fn bytes_become_text_and_what_is_none_a_byte() {
     let raw = output(&["disasm", "--input", "raw", "-b", "16", "--org", "100h", "-"], b"06");
     assert_eq!(
         raw,
-        "00000100  30 36                     db 0x30\n00000101  36                        db 0x36\n"
+        "00000100  30                        db 0x30\n00000101  36                        db 0x36\n"
     );
 }
 

@@ -105,7 +105,7 @@ fn class_of(event: &Event) -> TraceClasses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cutaway_isa::{Vector, Width};
+    use cutaway_isa::Vector;
 
     fn exception(at: u64) -> Event {
         Event::Interrupt {

@@ -57,7 +57,7 @@ fn errors_say_what_to_do() {
     let rows = [
         ("frobnicate",        "'frobnicate' is no command; help lists them"),
         ("goto",              "goto lacks a word: goto COUNT"),
-        ("show frob",         "'frob' is no pane; there are code, registers"),
+        ("show frob",         "'frob' is no pane; there are code, explain, registers"),
         ("to lunch",          "'lunch' is none of: interrupt, exception"),
         ("x 0x80000000 1 2",  ""),
         ("break 0 if nix",    "'nix' is no register, flag or symbol"),
