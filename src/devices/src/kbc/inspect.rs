@@ -1,7 +1,10 @@
 //! The keyboard controller and its keyboard as a person reads them.
 
-#[expect(clippy::wildcard_imports, reason = "it shows all registers of the chip")]
-use super::*;
+use super::{
+    CB_AUX_OFF, CB_IRQ1, CB_IRQ12, CB_KEYBOARD_OFF, CB_SYSTEM, CB_TRANSLATE, Kbc, STATUS_AUX,
+    STATUS_COMMAND_WRITTEN, STATUS_OBF, STATUS_SYSTEM, STATUS_TIMEOUT, STATUS_UNLOCKED, Source,
+};
+use crate::GuestTime;
 use crate::inspect::{Reading, bytes_text, level};
 
 const STATUS_NAMES: [(u8, &str); 6] = [

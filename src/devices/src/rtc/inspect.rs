@@ -1,7 +1,11 @@
 //! The MC146818 as a person reads it.
 
-#[expect(clippy::wildcard_imports, reason = "it shows all registers of the chip")]
-use super::*;
+use super::{
+    A_UIP, ALARM, B_24_HOURS, B_BINARY, B_SET, B_UIE, C_IRQF, CENTURY, DAY_OF_MONTH, HOURS,
+    HOURS_ALARM, MINUTES, MINUTES_ALARM, MONTH, PERIODIC, REGISTER_A, REGISTER_B, RTC_HZ, Rtc,
+    SECONDS, SECONDS_ALARM, UPDATE_ENDED, YEAR,
+};
+use crate::GuestTime;
 use crate::inspect::Reading;
 
 const A_NAMES: [(u8, &str); 1] = [(A_UIP, "UIP")];

@@ -1,7 +1,12 @@
 //! The 16550A as a person reads it.
 
-#[expect(clippy::wildcard_imports, reason = "it shows all registers of the chip")]
-use super::*;
+use super::{
+    IER_LINE_STATUS, IER_MODEM_STATUS, IER_RECEIVED_DATA, IER_THR_EMPTY, IIR_CHARACTER_TIMEOUT,
+    IIR_LINE_STATUS, IIR_MODEM_STATUS, IIR_RECEIVED_DATA, IIR_THR_EMPTY, LCR_BREAK, LCR_DLAB,
+    LCR_PARITY, LCR_STOP_BITS, LCR_WORD_LENGTH, LSR_BREAK, LSR_DATA_READY, LSR_ERROR_IN_FIFO,
+    LSR_FRAMING, LSR_OVERRUN, LSR_THR_EMPTY, LSR_TRANSMITTER_EMPTY, MCR_DTR, MCR_LOOP, MCR_OUT1,
+    MCR_OUT2, MCR_RTS, MSR_CTS, MSR_DCD, MSR_DSR, MSR_RI, UART_HZ, Uart,
+};
 use crate::inspect::{Reading, bytes_text};
 
 const IER_NAMES: [(u8, &str); 4] = [
