@@ -106,9 +106,36 @@ impl PicPair {
     #[must_use]
     pub fn inspect(&self) -> Vec<Reading> {
         let intr = if self.intr() { "high: an interrupt waits" } else { "low" };
+        let (master, slave) = (&self.master, &self.slave);
         let mut readings = vec![Reading::new("INTR", intr)];
-        readings.extend(self.master.inspect("master", 0));
-        readings.extend(self.slave.inspect("slave", 8));
+        for ((name, low), (_, high)) in
+            master.line_registers().into_iter().zip(slave.line_registers())
+        {
+            let both = u16::from_le_bytes([low, high]);
+            let set: Vec<_> = (0..16).filter(|line| both >> line & 1 != 0).collect();
+            let set: Vec<_> = set.iter().map(ToString::to_string).collect();
+            let list =
+                if set.is_empty() { "none".to_owned() } else { format!("IRQ {}", set.join(", ")) };
+            let text = format!("master {low:08b}  slave {high:08b}  {list}");
+            readings.push(Reading::new(name, text));
+        }
+        let next = |pic: &Pic, first: u8| match pic.next() {
+            Ok(Some((line, vector))) => format!("IRQ {}, vector {vector:#04x}", first + line),
+            Ok(None) => "none".to_owned(),
+            Err(why) => why.to_owned(),
+        };
+        let vectors = |pic: &Pic| {
+            let first = pic.first_vector();
+            format!("{first:#04x} to {:#04x}", first | 7)
+        };
+        let both = |low: String, high: String| format!("master {low}; slave {high}");
+        let first = |pic: &Pic, first: u8| format!("IRQ {}", first + pic.highest_priority());
+        readings.extend([
+            Reading::new("next", both(next(master, 0), next(slave, 8))),
+            Reading::new("vectors", both(vectors(master), vectors(slave))),
+            Reading::new("highest priority", both(first(master, 0), first(slave, 8))),
+            Reading::new("modes", both(master.modes(), slave.modes())),
+        ]);
         readings
     }
 }

@@ -60,6 +60,7 @@ fn shape(pane: Pane) -> Shape {
         Pane::Code => (6, 0, true),
         Pane::Registers => (6, 0, false),
         Pane::Stack => (4, 23, true),
+        Pane::Pic => (7, 0, false),
         Pane::Memory => (3, 0, true),
         Pane::Console | Pane::Log => (4, 0, true),
         Pane::Ldt => (1, 0, false),

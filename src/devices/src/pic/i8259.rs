@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::inspect::Reading;
-
 /// ICW1 at A0 = 0: this bit tells it from OCW2 and OCW3.
 const ICW1: u8 = 0x10;
 const ICW1_IC4: u8 = 0x01; // ICW4 will follow
@@ -277,32 +275,37 @@ impl Pic {
 }
 
 impl Pic {
-    /// The registers, with the lines by the numbers from `first` on.
-    pub(super) fn inspect(&self, name: &str, first: u8) -> Vec<Reading> {
-        let irqs = |bits: u8| {
-            let set: Vec<_> = (0..8).filter(|line| bits >> line & 1 != 0).collect();
-            let names: Vec<_> = set.iter().map(|line| format!("IRQ {}", first + line)).collect();
-            let list = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            format!("{bits:08b} {list}")
-        };
-        let reading =
-            |register: &str, value: String| Reading::new(format!("{name} {register}"), value);
-        let mut readings = vec![
-            reading("lines", irqs(self.lines)),
-            reading("IRR", irqs(self.irr())),
-            reading("IMR", irqs(self.imr)),
-            reading("ISR", irqs(self.isr)),
-            reading("ELCR", irqs(self.elcr)),
-        ];
-        let next = match self.highest_request() {
-            _ if self.expects != Expects::Ocw1 => "not initialized: waits for its ICWs".to_owned(),
-            Some(line) => format!("IRQ {}, vector {:#04x}", first + line, self.vector(line)),
-            None => "nothing that is not masked or below what is in service".to_owned(),
-        };
-        readings.push(reading("next", next));
-        let base = self.vector(0);
-        readings.push(reading("vectors", format!("{base:#04x} to {:#04x}", base | 7)));
-        readings.push(reading("highest priority", format!("IRQ {}", first + self.rotation)));
+    /// The registers of 8 bits with a bit for each line, by their names.
+    pub(super) fn line_registers(&self) -> [(&'static str, u8); 5] {
+        [
+            ("lines", self.lines),
+            ("IRR", self.irr()),
+            ("ISR", self.isr),
+            ("IMR", self.imr),
+            ("ELCR", self.elcr),
+        ]
+    }
+
+    /// The line that INT stands for and its vector; an error before initialization is over.
+    pub(super) fn next(&self) -> Result<Option<(u8, u8)>, &'static str> {
+        if self.expects != Expects::Ocw1 {
+            return Err("waits for its ICWs");
+        }
+        Ok(self.highest_request().map(|line| (line, self.vector(line))))
+    }
+
+    /// The vector of line 0.
+    pub(super) fn first_vector(&self) -> u8 {
+        self.vector(0)
+    }
+
+    /// The line of highest priority.
+    pub(super) fn highest_priority(&self) -> u8 {
+        self.rotation
+    }
+
+    /// The modes that are set, in words.
+    pub(super) fn modes(&self) -> String {
         let modes = [
             (self.icw4 & ICW4_AEOI != 0, "automatic EOI"),
             (self.rotate_in_aeoi, "rotates with it"),
@@ -312,8 +315,7 @@ impl Pic {
             (self.poll, "polled next"),
         ];
         let set: Vec<_> = modes.iter().filter(|(is, _)| *is).map(|(_, text)| *text).collect();
-        readings.push(reading("modes", set.join(", ")));
-        readings
+        set.join(", ")
     }
 }
 

@@ -301,9 +301,8 @@ impl Counter {
             Access::LowThenHigh => "low, then high byte",
         };
         let digits = if self.bcd { "BCD" } else { "binary" };
-        let mode = self.mode.number();
-        let mut readings =
-            vec![reading("mode", format!("{mode} {:?}, {access}, {digits}", self.mode))];
+        let (mode, name) = (self.mode.number(), self.mode.name());
+        let mut readings = vec![reading("mode", format!("{mode}, {name}; {access}; {digits}"))];
         let count = self.count(clock);
         let waits = if self.wants_count { ", waits for a count" } else { "" };
         readings.push(reading("CE", format!("{count:#06x} of CR {:#06x}{waits}", self.cr)));

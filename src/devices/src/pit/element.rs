@@ -36,6 +36,18 @@ impl Mode {
         self as u8
     }
 
+    /// As the datasheet calls it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::InterruptOnTerminalCount => "interrupt on terminal count",
+            Self::OneShot => "hardware retriggerable one-shot",
+            Self::RateGenerator => "rate generator",
+            Self::SquareWave => "square wave mode",
+            Self::SoftwareStrobe => "software triggered strobe",
+            Self::HardwareStrobe => "hardware triggered strobe",
+        }
+    }
+
     /// Whether the mode repeats its cycle by itself.
     fn is_periodic(self) -> bool {
         matches!(self, Self::RateGenerator | Self::SquareWave)
