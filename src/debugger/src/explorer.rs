@@ -23,7 +23,7 @@ use crate::pane::{Pane, Scene};
 use crate::symbols::Symbols;
 use crate::text::Line;
 use cutaway_cpu::CpuState;
-use cutaway_machine::{Input, Machine};
+use cutaway_machine::{ChipState, Input, Machine};
 use cutaway_replay::{ReplayError, TimeMachine};
 use std::ops::ControlFlow;
 use witness::Witness;
@@ -51,6 +51,19 @@ impl From<String> for ExplorerError {
     }
 }
 
+/// What is compared with another instant to mark changes.
+#[derive(Clone)]
+struct Instant {
+    cpu: CpuState,
+    chips: ChipState,
+}
+
+impl Instant {
+    fn of(machine: &Machine) -> Self {
+        Self { cpu: machine.vcpu().save(), chips: machine.chip_state() }
+    }
+}
+
 type Between = Box<dyn FnMut(&Explorer) -> ControlFlow<()>>;
 
 /// A machine and its past.
@@ -60,10 +73,9 @@ pub struct Explorer {
     /// Instructions at the furthest instant that is known.
     furthest: u64,
     witness: Witness,
-    /// The CPU at the instant that changes are reckoned from.
-    before: CpuState,
-    /// The CPU here.
-    state: CpuState,
+    /// The instant that changes are reckoned from.
+    before: Instant,
+    here: Instant,
     points: Vec<StopPoint>,
     next_number: u32,
     /// Ticks to go back to.
@@ -84,15 +96,15 @@ impl Explorer {
     pub fn new(mut run: TimeMachine, live: bool) -> Self {
         let witness = Witness::new(run.past());
         witness.attach(run.machine_mut());
-        let state = run.machine().vcpu().save();
+        let here = Instant::of(run.machine());
         let furthest = run.count();
         Self {
             run,
             live,
             furthest,
             witness,
-            before: state.clone(),
-            state,
+            before: here.clone(),
+            here,
             points: Vec::new(),
             next_number: 1,
             undo: Vec::new(),
@@ -129,7 +141,7 @@ impl Explorer {
     /// The CPU at this instant.
     #[must_use]
     pub fn state(&self) -> &CpuState {
-        &self.state
+        &self.here.cpu
     }
 
     /// Instructions retired.
@@ -169,7 +181,7 @@ impl Explorer {
 
     fn subject(&self) -> Subject<'_> {
         Subject {
-            state: &self.state,
+            state: &self.here.cpu,
             memory: self.run.machine().memory(),
             count: self.run.count(),
             symbols: &self.symbols,
@@ -178,7 +190,7 @@ impl Explorer {
 
     /// A linear address: an expression, or `segment:offset`.
     pub fn address(&self, text: &str) -> Result<u64, String> {
-        crate::address::linear(text, &self.state).or_else(|_| self.evaluate(text))
+        crate::address::linear(text, &self.here.cpu).or_else(|_| self.evaluate(text))
     }
 
     /// What a pane shows here, in about so many rows.
@@ -194,8 +206,9 @@ impl Explorer {
         let log = self.witness.log(self.run.machine().ticks(), LOG_LINES);
         look(&Scene {
             machine: self.run.machine(),
-            state: &self.state,
-            before: &self.before,
+            state: &self.here.cpu,
+            before: &self.before.cpu,
+            chips_before: Some(&self.before.chips),
             memory_at: self.memory_at,
             walk_of: self.walk_of,
             breakpoints: &breakpoints,
@@ -208,20 +221,38 @@ impl Explorer {
     /// One line on where the machine is.
     #[must_use]
     pub fn place(&self) -> String {
-        let (state, machine) = (&self.state, self.run.machine());
+        let [count, furthest, time, mode, cs_ip] = self.place_parts();
+        format!("{count}{furthest}  {time} s  {mode}  {cs_ip}")
+    }
+
+    /// The same with at most so many characters if it can be: the digits of the time go first, then
+    /// the time.
+    #[must_use]
+    pub fn place_within(&self, width: usize) -> String {
+        let [count, _, time, mode, cs_ip] = self.place_parts();
+        let micros = time.get(..time.len() - 3).unwrap_or(&time);
+        let shorter = [
+            self.place(),
+            format!("{count}  {time} s  {mode}  {cs_ip}"),
+            format!("{count}  {micros} s  {mode}  {cs_ip}"),
+        ];
+        let fitting = shorter.into_iter().find(|text| text.chars().count() <= width);
+        fitting.unwrap_or_else(|| format!("{count}  {mode}  {cs_ip}"))
+    }
+
+    fn place_parts(&self) -> [String; 5] {
+        let (state, machine) = (&self.here.cpu, self.run.machine());
         let ns = machine.guest_ns();
         let cs = state.system.segments[cutaway_cpu::Seg::Cs as usize].selector;
         let symbol = self.symbols.text_of(mode::pc(state));
         let symbol = symbol.map(|symbol| format!("  {symbol}")).unwrap_or_default();
-        format!(
-            "instruction {} of {}  {}.{:09} s  {}  CS:IP {cs:04x}:{:x}{symbol}",
-            self.count(),
-            self.furthest(),
-            ns / 1_000_000_000,
-            ns % 1_000_000_000,
-            mode::name(state),
-            state.rip
-        )
+        [
+            format!("instruction {}", self.count()),
+            format!(" of {}", self.furthest()),
+            format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000),
+            mode::name(state).to_owned(),
+            format!("CS:IP {cs:04x}:{:x}{symbol}", state.rip),
+        ]
     }
 
     /// Something enters the live machine here: what came after is forgotten.
@@ -248,13 +279,13 @@ impl Explorer {
         let (tick, ns) = (self.run.machine().ticks(), self.run.machine().guest_ns());
         self.witness.forget_after(tick, ns);
         self.ended.take_if(|(at, _)| *at >= tick);
-        self.state = self.run.machine().vcpu().save();
+        self.here = Instant::of(self.run.machine());
     }
 
     /// After a movement: what was before is what changes are reckoned from.
     fn arrived(&mut self, from: u64) {
-        let state = self.run.machine().vcpu().save();
-        self.before = std::mem::replace(&mut self.state, state);
+        let here = Instant::of(self.run.machine());
+        self.before = std::mem::replace(&mut self.here, here);
         self.furthest = self.furthest.max(self.count());
         if self.run.machine().ticks() != from {
             if self.undo.len() == MAX_UNDO {
@@ -262,6 +293,19 @@ impl Explorer {
             }
             self.undo.push(from);
         }
+    }
+
+    /// Several movements as one: to be undone at once, with changes reckoned from where the first
+    /// began.
+    fn as_one<R>(&mut self, movements: impl FnOnce(&mut Self) -> R) -> R {
+        let from = self.run.machine().ticks();
+        let begun = self.here.clone();
+        let undo = std::mem::take(&mut self.undo);
+        let result = movements(self);
+        self.undo = undo;
+        self.here = begun;
+        self.arrived(from);
+        result
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) use control::hidden;
 use crate::symbols::Symbols;
 use crate::text::Line;
 use cutaway_cpu::CpuState;
-use cutaway_machine::Machine;
+use cutaway_machine::{ChipState, Machine};
 
 /// A part of the machine that can be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +147,8 @@ pub struct Scene<'a> {
     pub state: &'a CpuState,
     /// The CPU at the instant that changes are reckoned from.
     pub before: &'a CpuState,
+    /// The chips at that instant.
+    pub chips_before: Option<&'a ChipState>,
     /// The linear address that the memory pane begins at.
     pub memory_at: u64,
     /// The linear address whose page walk is shown; the next instruction's if there is none.

@@ -114,6 +114,21 @@ pub struct ChipView {
     pub readings: Vec<Reading>,
 }
 
+/// All chips at an instant, to be looked at later.
+#[derive(Clone, Debug)]
+pub struct ChipState {
+    pub(crate) chips: Chips,
+    pub(crate) now: GuestTime,
+}
+
+impl ChipState {
+    /// Chips by name, with what each showed of itself at that instant.
+    #[must_use]
+    pub fn views(&self) -> Vec<ChipView> {
+        self.chips.inspect(self.now)
+    }
+}
+
 /// What a chip wants of the whole machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Request {

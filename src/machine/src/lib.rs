@@ -23,7 +23,7 @@ mod wiring;
 
 pub use board::{EventSink, PortAccess};
 pub use boot::{Boot, BootError, KernelKind, LinuxHeader, kernel_kind};
-pub use chips::ChipView;
+pub use chips::{ChipState, ChipView};
 pub use config::{Config, MachineError, OnReset};
 pub use cutaway_cpu::{CpuModel, Event, Touch, TraceClasses, Unimplemented, Watch};
 pub use cutaway_devices::{CharSink, GuestTime, Reading, Unconnected};

@@ -9,7 +9,7 @@
 
 use crate::board::{Board, EventSink, PortAccess};
 use crate::boot::{self, Boot};
-use crate::chips::{ChipView, Request};
+use crate::chips::{ChipState, ChipView, Request};
 use crate::config::{Config, MachineError, OnReset};
 use crate::fault::Fault;
 use crate::post;
@@ -303,6 +303,12 @@ impl Machine {
     #[must_use]
     pub fn chips(&self) -> Vec<ChipView> {
         self.board.chips().inspect(GuestTime::from_ns(self.guest_ns()))
+    }
+
+    /// The chips at this instant, to be looked at when the machine has gone on.
+    #[must_use]
+    pub fn chip_state(&self) -> ChipState {
+        ChipState { chips: self.board.chips().clone(), now: GuestTime::from_ns(self.guest_ns()) }
     }
 
     /// The last code that the guest wrote to the POST port, 80h.

@@ -3,7 +3,7 @@
 //! A movement returns a sentence on where it ended, and leaves the machine there. Forwards it ends
 //! right behind what was looked for, backwards right before it, so that each can be repeated.
 
-use super::{Explorer, ExplorerError};
+use super::{Explorer, ExplorerError, Instant};
 use crate::mode;
 use crate::names::vector_text;
 use cutaway_cpu::{CpuState, Event, gpr};
@@ -208,10 +208,10 @@ impl Explorer {
 
     fn seek_on(&mut self, what: What) -> Result<String, ExplorerError> {
         let mut stops = self.stops();
-        let entries = what.entries(&self.state);
+        let entries = what.entries(&self.here.cpu);
         stops.breakpoints.extend(&entries);
         self.run.set_stops(&stops);
-        self.witness.look_for(Some(what.filter(&self.state)));
+        self.witness.look_for(Some(what.filter(&self.here.cpu)));
         let (mut stretch, mut passes) = (FIRST_STRETCH, true);
         loop {
             if let Some(text) = self.ended_here() {
@@ -251,7 +251,7 @@ impl Explorer {
     }
 
     fn seek_back(&mut self, what: What, here: u64) -> Result<String, ExplorerError> {
-        let entries = what.entries(&self.state);
+        let entries = what.entries(&self.here.cpu);
         let stops = cutaway_machine::Stops { breakpoints: entries, ..Default::default() };
         let (mut end, mut stretch) = (here, FIRST_STRETCH);
         let mut first = self.count();
@@ -390,7 +390,7 @@ impl Explorer {
     /// Goes to a tick that the machine has been at, as if it had never left.
     pub(crate) fn return_to(&mut self, tick: u64) -> Result<(), ExplorerError> {
         self.run.goto_tick(tick)?;
-        self.state = self.run.machine().vcpu().save();
+        self.here = Instant::of(self.run.machine());
         Ok(())
     }
 
@@ -402,11 +402,11 @@ impl Explorer {
     pub(super) fn is_interrupted(&mut self) -> bool {
         let Some(mut between) = self.between.take() else { return false };
         // Who looks sees this instant; changes are reckoned from where the movement began.
-        let now = self.run.machine().vcpu().save();
-        let begun = std::mem::replace(&mut self.state, now);
+        let now = Instant::of(self.run.machine());
+        let begun = std::mem::replace(&mut self.here, now);
         let before = std::mem::replace(&mut self.before, begun);
         let result = between(self);
-        self.state = std::mem::replace(&mut self.before, before);
+        self.here = std::mem::replace(&mut self.before, before);
         self.between = Some(between);
         result.is_break()
     }

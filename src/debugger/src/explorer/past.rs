@@ -44,12 +44,25 @@ impl Explorer {
         decode(size, &bytes[..read], pc).ok()
     }
 
-    /// One instruction, with all that a call, an INT n or a repeated string instruction does.
-    pub fn step_over(&mut self, way: Way) -> Result<String, ExplorerError> {
-        match way {
-            Way::Forwards => self.step_over_on(),
-            Way::Backwards => self.step_over_back(),
-        }
+    /// So many instructions, each with all that a call, an INT n or a repeated string instruction
+    /// does.
+    pub fn step_over(&mut self, count: u64, way: Way) -> Result<String, ExplorerError> {
+        self.as_one(|explorer| {
+            for _ in 0..count {
+                let before = explorer.count();
+                let text = match way {
+                    Way::Forwards => explorer.step_over_on()?,
+                    Way::Backwards => explorer.step_over_back()?,
+                };
+                if !text.is_empty() || explorer.count() == before {
+                    return Ok(text);
+                }
+                if explorer.is_interrupted() {
+                    return Ok("interrupted".to_owned());
+                }
+            }
+            Ok(String::new())
+        })
     }
 
     fn step_over_on(&mut self) -> Result<String, ExplorerError> {
@@ -59,9 +72,11 @@ impl Explorer {
         if !has_an_inside {
             return self.step(1, Way::Forwards);
         }
-        let depth = stack_pointer(&self.state);
-        let behind =
-            mode::linear_of_offset(&self.state, self.state.rip.wrapping_add(next.len() as u64));
+        let depth = stack_pointer(&self.here.cpu);
+        let behind = mode::linear_of_offset(
+            &self.here.cpu,
+            self.here.cpu.rip.wrapping_add(next.len() as u64),
+        );
         self.until_if(behind, Way::Forwards, |state| stack_pointer(state) >= depth)
     }
 
@@ -101,26 +116,24 @@ impl Explorer {
     }
 
     fn step_out_on(&mut self) -> Result<String, ExplorerError> {
-        let (from, depth) = (self.run.machine().ticks(), stack_pointer(&self.state));
-        let undo = self.undo.len();
-        let text = loop {
-            let next = self.next_instruction();
-            let returns = next.as_ref().is_some_and(is_return);
-            if returns && stack_pointer(&self.state) >= depth {
-                break self.step(1, Way::Forwards)?;
+        let depth = stack_pointer(&self.here.cpu);
+        self.as_one(|explorer| {
+            loop {
+                let next = explorer.next_instruction();
+                let returns = next.as_ref().is_some_and(is_return);
+                if returns && stack_pointer(&explorer.here.cpu) >= depth {
+                    return explorer.step(1, Way::Forwards);
+                }
+                let before = explorer.count();
+                let text = explorer.step_over_on()?;
+                if !text.is_empty() || explorer.count() == before {
+                    return Ok(text);
+                }
+                if explorer.is_interrupted() {
+                    return Ok("interrupted".to_owned());
+                }
             }
-            let before = self.count();
-            let text = self.step_over_on()?;
-            if !text.is_empty() || self.count() == before {
-                break text;
-            }
-            if self.is_interrupted() {
-                break "interrupted".to_owned();
-            }
-        };
-        self.undo.truncate(undo);
-        self.undo.push(from);
-        Ok(text)
+        })
     }
 
     /// The calls that led to the instant behind so many instructions and have not returned, the
@@ -177,7 +190,7 @@ impl Explorer {
         let Some(touch) = touch else {
             return Ok(format!("nothing has written to {linear:#x} so far"));
         };
-        let (pc, size, to) = (mode::pc(&self.state), touch.size, touch.address);
+        let (pc, size, to) = (mode::pc(&self.here.cpu), touch.size, touch.address);
         Ok(format!("the instruction at linear {pc:#x} writes {size} bytes to {to:#x}"))
     }
 
@@ -185,13 +198,13 @@ impl Explorer {
     pub fn last_change(&mut self, name: &str) -> Result<String, ExplorerError> {
         let register = Register::by_name(name.trim_start_matches('$'));
         let register = register.ok_or_else(|| format!("'{name}' is no register known here"))?;
-        let (from, now) = (self.run.machine().ticks(), register.of(&self.state));
+        let (from, now) = (self.run.machine().ticks(), register.of(&self.here.cpu));
         let before = self.run.last_change(register)?;
         // The search looked on by itself.
         self.witness.attach(self.run.machine_mut());
         self.arrived(from);
         let Some(before) = before else { return Ok(format!("{name} has always been {now:#x}")) };
-        let pc = mode::pc(&self.state);
+        let pc = mode::pc(&self.here.cpu);
         Ok(format!("the instruction at linear {pc:#x} changes {name} from {before:#x} to {now:#x}"))
     }
 }

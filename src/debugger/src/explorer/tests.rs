@@ -41,14 +41,14 @@ fn a_step_over_a_call_comes_back_behind_it() {
     explorer.step(2, Way::Forwards).unwrap();
     assert_eq!(ip(&explorer), 0x03);
 
-    explorer.step_over(Way::Forwards).unwrap();
+    explorer.step_over(1, Way::Forwards).unwrap();
     assert_eq!((ip(&explorer), explorer.evaluate("ax").unwrap()), (0x06, 1));
-    explorer.step_over(Way::Forwards).unwrap();
+    explorer.step_over(1, Way::Forwards).unwrap();
     assert_eq!((ip(&explorer), explorer.evaluate("ax").unwrap()), (0x09, 1));
 
-    explorer.step_over(Way::Backwards).unwrap();
+    explorer.step_over(1, Way::Backwards).unwrap();
     assert_eq!(ip(&explorer), 0x06);
-    explorer.step_over(Way::Backwards).unwrap();
+    explorer.step_over(1, Way::Backwards).unwrap();
     assert_eq!((ip(&explorer), explorer.evaluate("ax").unwrap()), (0x03, 0));
 }
 

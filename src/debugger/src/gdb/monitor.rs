@@ -120,6 +120,7 @@ impl Session<'_> {
             machine,
             state: &state,
             before: &state,
+            chips_before: None,
             memory_at: 0,
             walk_of: None,
             breakpoints: &self.software,

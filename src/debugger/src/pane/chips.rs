@@ -2,6 +2,7 @@
 
 use super::Scene;
 use crate::text::{Line, Style};
+use cutaway_machine::{ChipState, Reading};
 
 /// The chip of that name in the machine's list.
 pub(super) fn lines(scene: &Scene<'_>, name: &str) -> Vec<Line> {
@@ -9,10 +10,16 @@ pub(super) fn lines(scene: &Scene<'_>, name: &str) -> Vec<Line> {
     let Some(chip) = chips.into_iter().find(|chip| chip.name == name) else {
         return vec![Line::default().and(Style::Bad, format!("the machine has no {name}"))];
     };
+    let before = scene.chips_before.map(ChipState::views).unwrap_or_default();
+    let before = before.into_iter().find(|chip| chip.name == name);
+    let before = before.map(|chip| chip.readings).unwrap_or_default();
     let width = chip.readings.iter().map(|reading| reading.name.chars().count()).max();
     let width = width.unwrap_or_default();
-    let line = |name: &str, value: &str| {
-        Line::default().and(Style::Name, format!("{name:<width$}  ")).and(Style::Plain, value)
+    let line = |reading: &Reading| {
+        let known = before.iter().find(|old| old.name == reading.name);
+        let changed = known.is_some_and(|old| old.value != reading.value);
+        let name = format!("{:<width$}", reading.name);
+        Line::default().and(Style::Name, name + "  ").value(&*reading.value, changed)
     };
-    chip.readings.iter().map(|reading| line(&reading.name, &reading.value)).collect()
+    chip.readings.iter().map(line).collect()
 }

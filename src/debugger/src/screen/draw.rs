@@ -37,9 +37,8 @@ impl View {
         self.timeline(explorer, bottom - 3, places.len(), buffer);
         let kind = if explorer.is_live() { "live" } else { "recording" };
         let width = usize::from(area.width);
-        let place = explorer.place();
         let room = width.saturating_sub(kind.len() + 1);
-        let status = format!("{:<room$} {kind}", cut(&place, room));
+        let status = format!("{:<room$} {kind}", cut(&explorer.place_within(room), room));
         put(buffer, (0, bottom - 2), area.width, &status, Look::new().reversed());
         if let Mode::Popup(popup) = &self.mode {
             self.popup(popup, buffer);
