@@ -9,6 +9,8 @@ use cutaway_isa::{CodeSize, Instruction, MAX_LENGTH, OpKind, decode, disassemble
 
 /// Bytes of code before the next instruction in which a beginning is looked for.
 const BEFORE: u64 = 64;
+/// The same from the name before it.
+const MOST_FROM_NAME: u64 = 4096;
 
 /// Instructions around the next one; above it those that lead to it.
 pub(super) fn code(scene: &Scene<'_>, rows: usize) -> Vec<Line> {
@@ -59,8 +61,16 @@ pub(crate) fn from(scene: &Scene<'_>, mut at: u64, count: usize) -> Vec<Line> {
 }
 
 /// Addresses of the instructions right before one, as far as decoding from some place before it
-/// meets it: x86 code cannot be read backwards for sure.
+/// meets it: x86 code cannot be read backwards for sure. The name before it is such a place if
+/// there is one.
 fn leading_to(scene: &Scene<'_>, pc: u64, count: usize) -> Vec<u64> {
+    let named = pc.checked_sub(1).and_then(|before| {
+        let (_, offset) = scene.symbols.name_at(before)?;
+        (offset < MOST_FROM_NAME).then(|| before - offset)
+    });
+    if let Some(path) = named.and_then(|start| path(scene, start, pc)) {
+        return last(path, count);
+    }
     let mut best = Vec::new();
     // Code does not begin before its segment.
     let first = match mode::code_size(scene.state) {
@@ -68,22 +78,29 @@ fn leading_to(scene: &Scene<'_>, pc: u64, count: usize) -> Vec<u64> {
         _ => scene.state.system.segments[Seg::Cs as usize].base,
     };
     for back in 1..=BEFORE.min(pc.saturating_sub(first)) {
-        let mut at = pc - back;
-        let mut path = Vec::new();
-        while at < pc {
-            let Some(len) = length_at(scene, at) else { break };
-            path.push(at);
-            at += len;
-        }
-        if at == pc && path.len() > best.len() {
+        if let Some(path) = path(scene, pc - back, pc).filter(|path| path.len() > best.len()) {
             best = path;
         }
         if best.len() >= count {
             break;
         }
     }
-    let surplus = best.len().saturating_sub(count);
-    best.split_off(surplus)
+    last(best, count)
+}
+
+/// The instructions from one address to another, if decoding meets it.
+fn path(scene: &Scene<'_>, mut at: u64, to: u64) -> Option<Vec<u64>> {
+    let mut path = Vec::new();
+    while at < to {
+        path.push(at);
+        at += length_at(scene, at)?;
+    }
+    (at == to).then_some(path)
+}
+
+fn last(mut path: Vec<u64>, count: usize) -> Vec<u64> {
+    let surplus = path.len().saturating_sub(count);
+    path.split_off(surplus)
 }
 
 fn bytes_at(scene: &Scene<'_>, at: u64, bytes: &mut [u8]) -> usize {
@@ -122,6 +139,10 @@ fn instruction(scene: &Scene<'_>, at: u64) -> (Line, u64) {
         format!("{at:08x}")
     };
     let line = Line::default().and(style, marker).and(Style::Dim, place + "  ");
+    let cs = &state.system.segments[Seg::Cs as usize];
+    if !mode::is_long(state) && at.wrapping_sub(cs.base) & 0xffff_ffff > u64::from(cs.limit) {
+        return (line.and(Style::Bad, "past the limit of CS"), 0);
+    }
     if read == 0 {
         let why = crate::walk::why_not(state, scene.machine.memory(), at);
         return (line.and(Style::Bad, format!("no memory: {why}")), 0);
