@@ -178,6 +178,24 @@ fn real_mode_code_is_debugged_by_linear_addresses() {
     passed("gdb in real mode");
 }
 
+/// gdb asks for as much at once as a packet holds.
+#[test]
+fn memory_is_dumped_in_full_packets() {
+    if !has_gdb() {
+        return;
+    }
+    let file = std::env::temp_dir().join(format!("cutaway-dump-{}", std::process::id()));
+    let dump = format!("dump binary memory {} 0xf0000 0x100000", file.display());
+
+    let seen = gdb(&mut live("protected-mode", "486"), true, &[dump]);
+
+    let dumped = std::fs::read(&file);
+    let _ = std::fs::remove_file(&file);
+    let dumped = dumped.unwrap_or_else(|error| panic!("{error}: {}", seen.text));
+    assert!(dumped == image("protected-mode"), "{}", seen.text);
+    passed("gdb dumps memory");
+}
+
 /// The ROM writes through FS, loaded in real mode, just behind the switch to protected mode.
 #[test]
 fn a_watchpoint_is_hit_forwards_and_backwards() {

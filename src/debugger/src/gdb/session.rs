@@ -161,7 +161,7 @@ impl<'a> Session<'a> {
         }
         // gdbstub would answer in more than one packet's length, or add beyond the last address.
         if let Some((address, len)) = body.strip_prefix(b"m").and_then(address_and_length) {
-            let most = (MAX_PACKET - 4) as u64 / 2;
+            let most = MAX_PACKET as u64 / 2;
             if len > most || address.checked_add(len).is_none() {
                 return Some(format!("E{BAD_ADDRESS:02x}").into());
             }
