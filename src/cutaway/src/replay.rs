@@ -155,8 +155,27 @@ fn play(run: &mut TimeMachine, count: Option<u64>) -> Result<Reached, Failure> {
     }
 }
 
+/// What only a run that goes on live heeds is not left aside in silence.
+fn refuse_what_needs_live(args: &ReplayArgs) -> Result<(), Failure> {
+    let session = &args.session;
+    let options = [
+        ("--record", session.record.is_some(), "add --live"),
+        ("--max-instructions", session.max_instructions.is_some(), "use --until-instruction"),
+        ("--snapshot-at", session.snapshot_at.is_some(), "use cutaway snapshot --from FILE --at N"),
+        ("--snapshot", session.snapshot.is_some(), "use cutaway snapshot --from FILE --at N"),
+    ];
+    match options.into_iter().find(|(_, is_given, _)| *is_given && !args.live) {
+        Some((option, _, remedy)) => {
+            let what = format!("{option} is for a run that goes on live");
+            Err(Failure::new(BAD_INPUT, what, remedy))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Repeats a recorded run.
 pub(crate) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
+    refuse_what_needs_live(args)?;
     let recording = open(&args.file)?;
     let start = recording.start.hash();
     let check = Check::start(&args.file);

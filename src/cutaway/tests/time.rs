@@ -76,6 +76,22 @@ fn a_recording_replays_with_the_same_output_and_hash() {
 }
 
 #[test]
+fn a_replay_refuses_what_only_a_live_run_heeds() {
+    let folder = Folder::new("refused");
+    folder.record("a.cut", b"");
+    for (option, value) in [
+        ("--record", "b.cut"),
+        ("--max-instructions", "1000"),
+        ("--snapshot-at", "1000"),
+        ("--snapshot", "b.snap"),
+    ] {
+        let refused = folder.cutaway(&["replay", "a.cut", option, value], b"");
+        assert_eq!(refused.status.code(), Some(2), "{option}");
+        assert!(errors(&refused).contains("goes on live"), "{}", errors(&refused));
+    }
+}
+
+#[test]
 fn a_snapshot_out_of_a_recording_goes_on_to_the_same_end() {
     let folder = Folder::new("middle");
     let recorded = folder.record("a.cut", b"help\r");
