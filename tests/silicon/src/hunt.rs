@@ -18,6 +18,20 @@ use crate::bar;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+/// Says so if this host's CPU is not the one that the vectors, and with them all undefined
+/// results, are of.
+fn tell_apart_cpus() {
+    let (here, all) = (capturing::header(), vectors::read_all(&vectors::folder()));
+    let captured = all.ok().and_then(|all| Some(all.into_iter().next()?.header));
+    if let Some(captured) = captured.filter(|captured| captured.signature != here.signature) {
+        eprintln!(
+            "this host's CPU is {}; Cutaway follows {} where the manuals leave a result undefined: \
+             a difference may be one between these two",
+            here.cpu, captured.cpu
+        );
+    }
+}
+
 /// Captures the wanted forms and says what changed.
 pub(crate) fn capture(wanted: &dyn Fn(&str) -> bool) -> Result<bool> {
     let mut oracle = Oracle::new()?;
@@ -135,6 +149,7 @@ pub(crate) fn live(
     cases: u64,
     limits: Limits,
 ) -> Result<bool> {
+    tell_apart_cpus();
     let (mut oracle, mut judge) = (Oracle::new()?, Judge::new(MODEL)?);
     let forms: Vec<_> = forms::all()
         .into_iter()
@@ -241,6 +256,7 @@ fn explain(oracle: &mut Oracle, judge: &mut Judge, found: &Found) -> Result<Stri
 
 /// Random bytes as code.
 pub(crate) fn random(cases: u64, seed: u64, size: Option<u32>, most: usize) -> Result<bool> {
+    tell_apart_cpus();
     let (mut oracle, mut judge) = (Oracle::new()?, Judge::new(MODEL)?);
     let sizes: Vec<CodeSize> = [CodeSize::Bits16, CodeSize::Bits32, CodeSize::Bits64]
         .into_iter()
