@@ -339,3 +339,16 @@ fn documents_have_no_broken_links() {
         }
     }
 }
+
+/// The book has every document, apart from the lessons, which `cutaway lesson` shows.
+#[test]
+fn the_book_has_every_document() {
+    let docs = workspace_root().join("docs");
+    let summary = text_of(&docs.join("SUMMARY.md"));
+    for path in files(&docs, &["md"]) {
+        let path = path.strip_prefix(&docs).unwrap().to_str().unwrap();
+        let is_lesson = path.starts_with("lessons/") && path != "lessons/README.md";
+        let is_in = summary.contains(&format!("]({path})"));
+        assert!(is_in || is_lesson || path == "SUMMARY.md", "SUMMARY.md lacks {path}");
+    }
+}
