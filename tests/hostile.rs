@@ -49,7 +49,7 @@ fn run(seed: u64, boot: &Boot<'_>, memory_bytes: u64) {
             if !matches!(machine.run_until(limit), Stop::Limit) {
                 break;
             }
-            let instructions = machine.stats().instructions;
+            let instructions = machine.instructions();
             assert!(instructions <= INSTRUCTIONS, "{instructions} instructions, past the limit");
         }
         machine.state_hash().expect("all state can be encoded");

@@ -164,7 +164,7 @@ impl Guest {
     pub fn fingerprint(&mut self) -> (u64, String) {
         let hash = self.machine.state_hash();
         let hash = hash.unwrap_or_else(|error| panic!("no hash: {error}"));
-        (self.machine.stats().instructions, format!("{hash:#}"))
+        (self.machine.instructions(), format!("{hash:#}"))
     }
 
     /// The end of the output, for messages.

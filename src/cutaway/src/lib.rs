@@ -10,7 +10,7 @@
 //! let cpu = CpuModel::by_name("x86-64-v2").expect("this model is always there");
 //! let mut machine = Machine::new(Config::new(cpu), &Boot::Rom(FIRMWARE))?;
 //! machine.run_until(100_000);
-//! println!("{} instructions, POST code {:#x}", machine.stats().instructions, machine.post_code());
+//! println!("{} instructions, POST code {:#x}", machine.instructions(), machine.post_code());
 //! # Ok::<(), cutaway::MachineError>(())
 //! ```
 //!

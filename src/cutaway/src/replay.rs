@@ -96,7 +96,7 @@ pub(crate) fn snapshot(args: &SnapshotArgs) -> Result<u8, Failure> {
 fn run_to(mut machine: Machine, count: u64) -> Result<Machine, Failure> {
     let progress = Progress::new("running", count);
     loop {
-        let retired = machine.stats().instructions;
+        let retired = machine.instructions();
         progress.at(retired);
         if retired >= count {
             return Ok(machine);
@@ -104,7 +104,7 @@ fn run_to(mut machine: Machine, count: u64) -> Result<Machine, Failure> {
         let ticks = (count - retired).min(SLICE_TICKS);
         let stop = machine.run_until(machine.ticks() + ticks);
         if !matches!(stop, Stop::Limit) {
-            let retired = machine.stats().instructions;
+            let retired = machine.instructions();
             let what = format!("the guest stopped after {retired} instructions ({stop:?})");
             return Err(Failure::new(BAD_INPUT, what, "choose an earlier instant"));
         }

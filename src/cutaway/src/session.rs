@@ -84,7 +84,7 @@ impl Keeper {
 
     /// Saves a snapshot; the result is what to tell.
     fn snapshot(&self, machine: &mut Machine) -> Result<String, ReplayError> {
-        let instructions = machine.stats().instructions;
+        let instructions = machine.instructions();
         let usual = || PathBuf::from(format!("cutaway-{instructions}.snap"));
         let path = self.snapshot.clone().unwrap_or_else(usual);
         let options = SnapshotOptions { compress: false, parent: self.parent.clone() };
@@ -115,7 +115,7 @@ impl Keeper {
 
 impl Companion for Keeper {
     fn room(&self, machine: &Machine) -> u64 {
-        let instructions = machine.stats().instructions;
+        let instructions = machine.instructions();
         let to_snapshot = self.snapshot_at.map_or(u64::MAX, |at| at.saturating_sub(instructions));
         let next = self.recorder.as_ref().map_or(u64::MAX, Recorder::next_stop);
         next.saturating_sub(machine.ticks()).min(to_snapshot)
@@ -126,7 +126,7 @@ impl Companion for Keeper {
         if let Some(recorder) = &mut self.recorder {
             recorder.between(machine).map_err(failed)?;
         }
-        if self.snapshot_at.is_some_and(|at| machine.stats().instructions >= at) {
+        if self.snapshot_at.is_some_and(|at| machine.instructions() >= at) {
             self.snapshot_at = None;
             let line = self.snapshot(machine).map_err(failed)?;
             eprint!("{}", cutaway::host::for_terminal(&format!("cutaway: {line}\n")));

@@ -36,7 +36,7 @@ pub(crate) fn text(stats: &Stats, running: Duration) -> String {
 
 /// The count of instructions and the hash of all state.
 pub(crate) fn hash(machine: &mut Machine) -> Result<String, Failure> {
-    let instructions = machine.stats().instructions;
+    let instructions = machine.instructions();
     let failed = |error| Failure::of(HOST_FAILED, &error, "report this as a defect");
     let hash = machine.state_hash().map_err(failed)?;
     Ok(format!("{:<21} {instructions}\n{:<21} {hash:#}\n", "instructions", "state hash"))

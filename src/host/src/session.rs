@@ -135,7 +135,7 @@ impl<'a> Session<'a> {
     fn run_slice(&mut self, ticks: u64) -> Option<End> {
         let mut allowed = ticks;
         if let Some(most) = self.max_instructions {
-            let left = most.saturating_sub(self.machine.stats().instructions);
+            let left = most.saturating_sub(self.machine.instructions());
             if left == 0 {
                 return Some(End::InstructionLimit);
             }

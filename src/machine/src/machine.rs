@@ -278,12 +278,18 @@ impl Machine {
         self.board.set_events(sink);
     }
 
-    /// What the machine did so far.
+    /// Instructions retired so far.
+    #[must_use]
+    pub fn instructions(&self) -> u64 {
+        self.vcpu.retired()
+    }
+
+    /// What the machine did so far; it counts the pages that were touched.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let counts = self.board.counts();
         Stats {
-            instructions: self.vcpu.retired(),
+            instructions: self.instructions(),
             ticks: self.ticks(),
             guest_ns: self.guest_ns(),
             exits_budget: self.exits.budget,

@@ -115,8 +115,7 @@ impl Checkpoints {
             versions.insert(place, (ticks, page));
         }
         let state = machine.save()?;
-        let point =
-            Checkpoint { ticks, count: machine.stats().instructions, entries, state, pages };
+        let point = Checkpoint { ticks, count: machine.instructions(), entries, state, pages };
         self.bytes += point.bytes() + point.pages.len() * PAGE;
         self.list.insert(at, point);
         self.synced = ticks;

@@ -145,7 +145,7 @@ impl TimeMachine {
     /// Instructions retired.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.machine.stats().instructions
+        self.machine.instructions()
     }
 
     /// The state's hash at this instant.

@@ -147,7 +147,7 @@ impl<'a> Driver<'a> {
     }
 
     pub(crate) fn instructions(&self) -> u64 {
-        self.machine.stats().instructions
+        self.machine.instructions()
     }
 
     pub(crate) fn state_hash(&mut self) -> Result<StateHash, ReplayError> {

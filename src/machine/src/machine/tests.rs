@@ -66,7 +66,7 @@ fn the_limit_is_met_exactly() {
         assert_eq!(machine.ticks(), limit);
     }
     assert!(matches!(machine.run_until(5), Stop::Limit), "a limit in the past");
-    assert_eq!(machine.stats().instructions, 12_346);
+    assert_eq!(machine.instructions(), 12_346);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_reset_restarts_a_rom_or_stops() {
     let config = Config { on_reset: OnReset::Stop, ..Config::new(cpu) };
     let mut stopping = Machine::new(config, &Boot::Rom(&rom(&code))).unwrap();
     assert!(matches!(stopping.run_until(100), Stop::Reset));
-    assert_eq!(stopping.stats().instructions, 3);
+    assert_eq!(stopping.instructions(), 3);
 }
 
 /// An instruction a nanosecond, and a microsecond of the ISA bus.
@@ -174,7 +174,7 @@ fn a_port_access_takes_a_bus_cycle() {
     let mut machine = machine(&[0xe4, 0x80, 0xeb, 0xfe]); // in al, 0x80; jmp $
 
     machine.run_until(2);
-    assert_eq!(machine.stats().instructions, 2);
+    assert_eq!(machine.instructions(), 2);
     assert_eq!(machine.ticks(), 1002);
 }
 

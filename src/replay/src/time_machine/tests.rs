@@ -10,8 +10,8 @@ use cutaway_machine::Watch;
 fn straight(name: &str, counts: &[u64]) -> Vec<StateHash> {
     let mut machine = machine(name);
     let at = |&count: &u64| {
-        while machine.stats().instructions < count {
-            let left = count - machine.stats().instructions;
+        while machine.instructions() < count {
+            let left = count - machine.instructions();
             let stop = machine.run_until(machine.ticks() + left);
             assert!(matches!(stop, Stop::Limit), "{name} ends before {count}: {stop:?}");
         }
@@ -81,8 +81,8 @@ fn changes(name: &str, register: Register, end: u64) -> Vec<(u64, u64)> {
     let value = |state: &CpuState| register.of(state);
     let mut last = value(&machine.vcpu().save());
     let mut found = Vec::new();
-    while machine.stats().instructions < end {
-        let before = machine.stats().instructions;
+    while machine.instructions() < end {
+        let before = machine.instructions();
         let stop = machine.run_until(machine.ticks() + 1);
         assert!(matches!(stop, Stop::Limit), "{name} ends before {end}: {stop:?}");
         let now = value(&machine.vcpu().save());
@@ -202,7 +202,7 @@ fn record(path: &std::path::Path) -> (u64, StateHash) {
         }
     }
     recorder.finish(&mut machine, End::Left).unwrap();
-    (machine.stats().instructions, machine.state_hash().unwrap())
+    (machine.instructions(), machine.state_hash().unwrap())
 }
 
 #[test]
@@ -297,9 +297,9 @@ fn a_step_over_a_halt_ends_at_its_next_instruction() {
     let mut straight = make();
     let mut expected = vec![straight.ticks()];
     while expected.len() < 90 {
-        let before = straight.stats().instructions;
+        let before = straight.instructions();
         straight.run_until(straight.ticks() + 1);
-        if straight.stats().instructions > before {
+        if straight.instructions() > before {
             expected.push(straight.ticks());
         }
     }
