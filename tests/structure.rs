@@ -37,6 +37,7 @@ const WALLED: &[(&str, &[&str])] = &[
     ("gdbstub", &["cutaway-debugger"]),
     ("toml", &["cutaway-runner", "cutaway-debugger"]),
     ("quick-junit", &["cutaway-runner"]),
+    ("rustyline", &["cutaway"]),
     ("indicatif", &["cutaway", "cutaway-silicon"]),
     ("clap", &["cutaway", "cutaway-benches", "cutaway-silicon"]),
 ];

@@ -1,14 +1,14 @@
 //! `cutaway debug`: a guest and its past, by commands one a line.
 
 use std::cell::RefCell;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use cutaway::KERNEL_SYMBOLS;
-use cutaway::debugger::command::execute;
+use cutaway::debugger::command::{continuations, execute};
 use cutaway::debugger::explorer::Explorer;
 use cutaway::debugger::{Line, Style, Symbols};
 use cutaway::host::Interrupt;
@@ -19,6 +19,7 @@ use crate::args::{DebugArgs, ExploredArgs};
 use crate::exit::{BAD_INPUT, DONE, HOST_FAILED};
 use crate::failure::Failure;
 use crate::guest;
+use crate::prompt::Prompt;
 use crate::replay::{open, replay_failure};
 use crate::session::open_failure;
 
@@ -159,25 +160,12 @@ impl Desk {
 
     /// A prompt, until the person leaves.
     fn talk(&mut self) -> Result<u8, Failure> {
+        let mut prompt = Prompt::new(PROMPT, continuations)?;
         let mut last = String::new();
         println!("{GREETING}");
         self.line("time").map_err(|error| Failure::new(HOST_FAILED, error, "try again"))?;
         loop {
-            print!("{PROMPT}");
-            let _ = std::io::stdout().flush();
-            let mut line = String::new();
-            match std::io::stdin().lock().read_line(&mut line) {
-                Ok(0) => {
-                    println!();
-                    return Ok(DONE);
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    let what = format!("cannot read commands: {error}");
-                    return Err(Failure::new(HOST_FAILED, what, "use --script for a file"));
-                }
-            }
+            let Some(line) = prompt.line()? else { return Ok(DONE) };
             let is_empty = line.trim().is_empty();
             let line = if is_empty { last.clone() } else { line.trim().to_owned() };
             let before = self.explorer.count();

@@ -1,9 +1,10 @@
 //! `cutaway lesson`: the lessons, a student at one, and hand-ins graded.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use cutaway::debugger::Line;
+use cutaway::debugger::command;
 use cutaway::debugger::lesson::{HandIn, HandInError, Kernel, Lesson, Sitting};
 use cutaway::{FIRMWARE, KERNEL_SYMBOLS};
 
@@ -11,6 +12,7 @@ use crate::args::{LessonArgs, LessonCommand};
 use crate::debug::{coloured, in_full};
 use crate::exit::{BAD_INPUT, DONE, HOST_FAILED};
 use crate::failure::Failure;
+use crate::prompt::Prompt;
 
 /// The lessons that come with the program: name and text.
 #[rustfmt::skip] // one row per lesson
@@ -108,6 +110,12 @@ fn state_folder() -> Option<PathBuf> {
         .or_else(|| of("HOME").map(|home| home.join(".local").join("state")))
 }
 
+/// What the word behind these may be: the words of a lesson, and the debugger's commands.
+fn continuations(words: &[&str]) -> Vec<&'static str> {
+    let own = ["answer", "ask", "hint", "place", "skip"].into_iter().filter(|_| words.is_empty());
+    own.chain(command::continuations(words)).collect()
+}
+
 /// A student at a lesson.
 fn sit(name: &str, lesson: &Lesson, args: &LessonArgs) -> Result<u8, Failure> {
     let failed = |what: String| Failure::new(BAD_INPUT, what, "choose another lesson");
@@ -134,19 +142,10 @@ fn sit(name: &str, lesson: &Lesson, args: &LessonArgs) -> Result<u8, Failure> {
         }
         None => show(&first.lines),
     }
+    let mut prompt = Prompt::new("(lesson) ", continuations)?;
     let mut quit = false;
     while !quit && !sitting.is_done() {
-        print!("(lesson) ");
-        let _ = std::io::stdout().flush();
-        let mut line = String::new();
-        let read = std::io::stdin().lock().read_line(&mut line).map_err(|error| {
-            let what = format!("cannot read what is typed: {error}");
-            Failure::new(HOST_FAILED, what, "try again")
-        })?;
-        if read == 0 {
-            println!();
-            break;
-        }
+        let Some(line) = prompt.line()? else { break };
         let reply = sitting.line(&line);
         show(&reply.lines);
         quit = reply.quit;

@@ -12,6 +12,7 @@ mod failure;
 mod gdb;
 mod guest;
 mod lesson;
+mod prompt;
 mod quantity;
 mod replay;
 mod run;

@@ -1,8 +1,10 @@
 //! Commands on a machine and its past, one a line: what the prompt, scripts and the command line
 //! of the stepping screen understand. The names are gdb's where gdb has one.
 
+mod completion;
 mod table;
 
+pub use completion::continuations;
 pub use table::{COMMANDS, Command};
 
 use crate::explorer::{Explorer, ExplorerError, Way, What};

@@ -1,8 +1,7 @@
 //! A line that is typed: editing, history, completion.
 
 use super::{COMMANDS as SCREEN_COMMANDS, layout};
-use crate::command::COMMANDS;
-use crate::explorer::What;
+use crate::command::continuations;
 use crate::pane::Pane;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -143,21 +142,14 @@ impl Entry {
     }
 }
 
-/// What the word behind these may be.
+/// What the word behind these may be: the commands of the screen, and those of the language.
 fn candidates(words: &[&str]) -> Vec<&'static str> {
-    let commands = || {
-        let own = SCREEN_COMMANDS.iter().map(|(name, ..)| *name);
-        own.chain(COMMANDS.iter().map(|command| command.name))
-    };
-    let panes = Pane::all().map(Pane::name);
+    let own = SCREEN_COMMANDS.iter().map(|(name, ..)| *name);
     let mut all: Vec<_> = match words {
-        [] => commands().collect(),
         ["layout"] => layout::names().chain(["add", "remove"]).collect(),
-        ["layout", "add" | "remove"] | ["show" | "info" | "i", ..] => panes.collect(),
-        ["to" | "back-to"] => What::ALL.iter().map(|(name, ..)| *name).collect(),
-        ["help"] => commands().chain(["panes", "expressions"]).collect(),
-        ["stop"] => vec!["port", "exception"],
-        _ => Vec::new(),
+        ["layout", "add" | "remove"] => Pane::all().map(Pane::name).collect(),
+        [] | ["help"] => own.chain(continuations(words)).collect(),
+        _ => continuations(words),
     };
     all.sort_unstable();
     all
