@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use cutaway::replay::{Recording, Snapshot, SnapshotOptions, TimeMachine, save};
-use cutaway::{Boot, Config, Stop};
+use cutaway::{Boot, Config, CpuModel, Stop};
 use cutaway_tests::guest::{Guest, usual_config};
 use cutaway_tests::initramfs;
 use cutaway_tests::skip::{newest_cloud_kernel, passed, readable, skipped};
@@ -214,6 +214,37 @@ fn amd64_installer_reaches_its_first_screen() {
 #[test]
 fn i386_installer_reaches_its_first_screen() {
     installer_screen("i386");
+}
+
+/// Memtest86+ through its first tests: a kernel of another making, with its own drivers.
+fn memtest(file: &str, cpu: &str) {
+    let what = format!("memtest86+ ({file}) on {cpu}");
+    if too_slow(&what) {
+        return;
+    }
+    let Some(path) = readable(Path::new("/boot").join(file), &what, "install memtest86+") else {
+        return;
+    };
+    let cpu = CpuModel::by_name(cpu).expect("a CPU model");
+    let config = Config { memory_bytes: 8 * MIB, ..Config::new(cpu) };
+    let image = bytes_of(&path);
+    let boot = Boot::Kernel { image: &image, initrd: None, cmdline: "console=ttyS0,115200" };
+    let mut guest = Guest::new(config, &boot);
+
+    // Its ninth test: those before have gone over all memory.
+    guest.wait_for("#9  [", COMMAND_TICKS);
+
+    let output = guest.output();
+    let errors: Vec<_> =
+        output.split("Errors: ").skip(1).filter_map(|rest| rest.chars().next()).collect();
+    assert!(!errors.is_empty() && errors.iter().all(|digit| *digit == '0'), "{}", guest.tail());
+    passed(&what);
+}
+
+#[test]
+fn memtest86_plus_finds_no_error() {
+    memtest("memtest86+x64.bin", "x86-64-v2");
+    memtest("memtest86+ia32.bin", "pentium3");
 }
 
 /// Bytes of memory that this process shares with nobody.

@@ -98,6 +98,9 @@ pub(crate) fn is_linux(file: &[u8]) -> bool {
         && file.get(field::MAGIC..).is_some_and(|rest| rest.starts_with(HEADER_MAGIC))
 }
 
+/// Bytes of the unit that the header counts code in.
+const PARAGRAPH: u64 = 16;
+
 impl LinuxHeader {
     /// Reads and checks the header of a file that [`is_linux`].
     pub(crate) fn parse(file: &[u8]) -> Result<Self, BootError> {
@@ -119,14 +122,15 @@ impl LinuxHeader {
         };
         let payload = (sectors + 1) * SECTOR_BYTES;
         let payload_len = match version {
-            0x204.. => u64::from(word(field::SYSSIZE)?) * 16,
+            0x204.. => u64::from(word(field::SYSSIZE)?) * PARAGRAPH,
             _ => 1, // a 16-bit field, too small for the kernels of the time
         };
         let needs = payload as u64 + payload_len;
         if payload_len == 0 {
             return Err(BootError::Malformed { what: "it has no protected-mode code" });
         }
-        if has < needs {
+        // The size is in paragraphs, and the last need not be whole: memtest86+'s is not.
+        if has.saturating_add(PARAGRAPH - 1) < needs {
             return Err(truncated("protected-mode code", needs));
         }
 

@@ -116,6 +116,9 @@ fn a_refusal_is_one_clear_sentence() {
         Some("the file is no kernel: it is neither a Linux bzImage nor a multiboot kernel")
     );
     let image = bz_image();
+    // The header counts paragraphs of 16 bytes: 3072 stands for any length that ends in the last.
+    assert!(boot(&image[..3057]).is_ok());
+    assert!(boot(&image[..3056]).is_err());
     let truncated = boot(&image[..1024]).err().map(|error| error.to_string());
     assert_eq!(
         truncated.as_deref(),
