@@ -9,6 +9,7 @@
 mod guest;
 mod hand_in;
 mod parse;
+mod prose;
 mod sitting;
 
 pub use guest::Kernel;

@@ -4,7 +4,7 @@
 //! answers bit for bit, which is what a hand-in is graded by.
 
 use super::guest;
-use super::{Kernel, Lesson, Part, Question, Task};
+use super::{Kernel, Lesson, Part, Question, Task, prose};
 use crate::command::{Answer, execute};
 use crate::explorer::{Explorer, ExplorerError, Way};
 use crate::text::{Line, Style};
@@ -53,7 +53,11 @@ impl<'a> Sitting<'a> {
         let mut this =
             Self { lesson, explorer, at: 0, place, standings, refused: 0, typed: Vec::new() };
         let mut reply = Reply::default();
-        reply.lines.push(Line::default().and(Style::Name, lesson.head.title.clone()));
+        let has_heading =
+            matches!(lesson.parts.first(), Some(Part::Text(text)) if text.starts_with('#'));
+        if !has_heading {
+            reply.lines.push(Line::default().and(Style::Name, lesson.head.title.clone()));
+        }
         this.show_on(&mut reply);
         Ok((this, reply))
     }
@@ -128,7 +132,11 @@ impl<'a> Sitting<'a> {
     fn show_on(&mut self, reply: &mut Reply) {
         while let Some(part) = self.lesson.parts.get(self.at) {
             match part {
-                Part::Text(text) => reply.lines.extend(text.lines().map(Line::of)),
+                Part::Text(text) => {
+                    apart(reply);
+                    reply.lines.extend(prose::lines(text));
+                    apart(reply);
+                }
                 Part::Do(commands) => {
                     self.show_place(reply);
                     for line in commands {
@@ -167,7 +175,8 @@ impl<'a> Sitting<'a> {
         match self.lesson.parts.get(self.at) {
             Some(Part::Question(question)) => {
                 let text = format!("Question {number} of {all}: {}", question.ask.trim());
-                reply.lines.extend(text.lines().map(|line| Line::default().and(Style::Name, line)));
+                apart(reply);
+                reply.lines.extend(prose::filled(&text, Style::Name));
                 for (letter, choice) in shown_choices(question) {
                     reply.lines.push(Line::of(format!("  {letter}) {choice}")));
                 }
@@ -176,7 +185,8 @@ impl<'a> Sitting<'a> {
             }
             Some(Part::Task(task)) => {
                 let text = format!("Task {number} of {all}: {}", task.ask.trim());
-                reply.lines.extend(text.lines().map(|line| Line::default().and(Style::Name, line)));
+                apart(reply);
+                reply.lines.extend(prose::filled(&text, Style::Name));
                 let how = "(type `answer` and instructions, with ; between them; `hint` helps)";
                 reply.lines.push(Line::of(how));
             }
@@ -190,7 +200,7 @@ impl<'a> Sitting<'a> {
             Some(Part::Task(task)) => task.hint.as_str(),
             _ => "nothing is asked any more",
         };
-        reply.lines.extend(hint.trim().lines().map(Line::of));
+        reply.lines.extend(prose::filled(hint, Style::Plain));
     }
 
     fn skip(&mut self, reply: &mut Reply) {
@@ -215,7 +225,7 @@ impl<'a> Sitting<'a> {
         match judged {
             Ok(()) => {
                 reply.lines.push(Line::default().and(Style::Name, "Right."));
-                reply.lines.extend(because.trim().lines().map(Line::of));
+                reply.lines.extend(prose::filled(because, Style::Plain));
                 let number = self.number();
                 self.standings[number] = Standing::Right;
                 self.at += 1;
@@ -319,6 +329,13 @@ pub(super) fn shown_choices(question: &Question) -> Vec<(char, &String)> {
     let mut choices: Vec<_> = question.choices.iter().collect();
     choices.sort();
     ('a'..).zip(choices).collect()
+}
+
+/// A line between what was shown and what comes, if there is none yet.
+fn apart(reply: &mut Reply) {
+    if reply.lines.last().is_some_and(|line| line.width() > 0) {
+        reply.lines.push(Line::default());
+    }
 }
 
 fn bad(text: impl Into<String>) -> Line {
