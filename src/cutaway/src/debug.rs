@@ -12,7 +12,7 @@ use cutaway::debugger::command::{continuations, execute};
 use cutaway::debugger::explorer::Explorer;
 use cutaway::debugger::{Line, Style, Symbols};
 use cutaway::host::Interrupt;
-use cutaway::replay::TimeMachine;
+use cutaway::replay::{TimeMachine, in_full};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{DebugArgs, ExploredArgs};
@@ -202,17 +202,6 @@ impl Desk {
         }
         self.shown = console.len();
     }
-}
-
-/// An error with its causes.
-pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 /// A line with the terminal's colours: attributes alone, which any background can bear.

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use cutaway::replay::in_full;
+
 /// What is shown before the program ends without having run a guest to its end.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -18,14 +20,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure with the causes of an error.
     pub(crate) fn of(code: u8, error: &dyn Error, remedy: &str) -> Self {
-        let mut what = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            what.push_str(": ");
-            what.push_str(&error.to_string());
-            cause = error.source();
-        }
-        Self { code, what, remedy: remedy.to_owned(), excerpt: None }
+        Self { code, what: in_full(error), remedy: remedy.to_owned(), excerpt: None }
     }
 
     /// A failure in words.

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use cutaway::debugger::Line;
 use cutaway::debugger::command;
 use cutaway::debugger::lesson::{HandIn, HandInError, Kernel, Lesson, Sitting};
+use cutaway::replay::in_full;
 use cutaway::{FIRMWARE, KERNEL_SYMBOLS};
 
 use crate::args::{LessonArgs, LessonCommand};
-use crate::debug::{coloured, in_full};
+use crate::debug::coloured;
 use crate::exit::{BAD_INPUT, DONE, HOST_FAILED};
 use crate::failure::Failure;
 use crate::prompt::Prompt;

@@ -22,6 +22,7 @@ use crate::explorer::Explorer;
 use crate::pane::Pane;
 use crate::text::{Line, Style};
 use crossterm::event::{KeyEvent, MouseButton, MouseEvent, MouseEventKind};
+use cutaway_replay::in_full;
 use entry::{Entry, Typed};
 use keys::{Act, Amount, Turn};
 use ratatui_core::buffer::Buffer;
@@ -304,17 +305,6 @@ impl Screen {
 fn about((name, words, about): &(&str, &str, &str)) -> Line {
     let usage = format!("  {:<36} ", format!("{name} {words}").trim_end());
     Line::default().and(Style::Name, usage).and(Style::Plain, *about)
-}
-
-/// An error with its causes.
-fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 impl Popup {

@@ -102,3 +102,15 @@ pub enum ReplayError {
         end: u64,
     },
 }
+
+/// An error and what caused it, as one sentence.
+#[must_use]
+pub fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}

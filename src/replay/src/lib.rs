@@ -21,7 +21,7 @@ mod test_machine;
 mod time_machine;
 
 pub use diff::{Difference, Divergence, Point, diff};
-pub use error::ReplayError;
+pub use error::{ReplayError, in_full};
 pub use journal::{End, Entry, Journal, JournalWriter};
 pub use recorder::{HASH_SPACING, Recorder};
 pub use search::Register;

@@ -2,7 +2,7 @@
 
 use crate::case::{Case, Guest};
 use cutaway_machine::{Boot, Machine};
-use cutaway_replay::Snapshot;
+use cutaway_replay::{Snapshot, in_full};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -23,7 +23,7 @@ pub(crate) enum NoMachine {
 pub(crate) fn machine(case: &Case, firmware: &[u8]) -> Result<Machine, NoMachine> {
     let boot = |boot: &Boot<'_>| {
         let config = case.config.clone().expect("every guest but a snapshot has one");
-        Machine::new(config, boot).map_err(|error| NoMachine::Bad(with_causes(&error)))
+        Machine::new(config, boot).map_err(|error| NoMachine::Bad(in_full(&error)))
     };
     match &case.guest {
         Guest::Firmware => boot(&Boot::Rom(firmware)),
@@ -36,7 +36,7 @@ pub(crate) fn machine(case: &Case, firmware: &[u8]) -> Result<Machine, NoMachine
         Guest::Snapshot(path) => {
             open("the snapshot", path)?;
             let machine = Snapshot::open(path).and_then(|snapshot| snapshot.machine());
-            machine.map_err(|error| NoMachine::Bad(with_causes(&error)))
+            machine.map_err(|error| NoMachine::Bad(in_full(&error)))
         }
     }
 }
@@ -67,15 +67,4 @@ fn read(what: &str, path: &Path) -> Result<Vec<u8>, NoMachine> {
         return Err(bad(format!("it has more than {MAX_IMAGE} bytes")));
     }
     Ok(bytes)
-}
-
-/// An error and what caused it, as one sentence.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -5,10 +5,12 @@
 
 use crate::RunnerError;
 use crate::case::Case;
-use crate::images::{NoMachine, machine, with_causes};
+use crate::images::{NoMachine, machine};
 use crate::outcome::{Failure, Kept, Outcome, Report};
 use crate::script::{Ran, Record, run};
-use cutaway_replay::{HASH_SPACING, Recorder, ReplayError, SnapshotOptions, save_recording_start};
+use cutaway_replay::{
+    HASH_SPACING, Recorder, ReplayError, SnapshotOptions, in_full, save_recording_start,
+};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -113,7 +115,7 @@ fn run_once(
             None => failed(what),
         },
     })?;
-    run(case, machine, hashed, record).map_err(|error| Box::new(failed(with_causes(&error))))
+    run(case, machine, hashed, record).map_err(|error| Box::new(failed(in_full(&error))))
 }
 
 /// What is not the same in two runs.
@@ -182,12 +184,12 @@ fn record_difference(case: &Case, how: &How<'_>, difference: &str) -> Report {
 fn record(case: &Case, how: &How<'_>, path: &Path) -> Result<Ran, String> {
     if let Some(folder) = path.parent() {
         let made = std::fs::create_dir_all(folder).map_err(RunnerError::host("make", folder));
-        made.map_err(|error| with_causes(&error))?;
+        made.map_err(|error| in_full(&error))?;
     }
     let mut machine = machine(case, how.firmware).map_err(|no_machine| match no_machine {
         NoMachine::Bad(what) | NoMachine::Missing(what) => what,
     })?;
-    let told = |error: ReplayError| with_causes(&error);
+    let told = |error: ReplayError| in_full(&error);
     let file =
         save_recording_start(&mut machine, path, &SnapshotOptions::default()).map_err(told)?;
     let mut file = Some(file);

@@ -34,14 +34,3 @@ pub enum GdbError {
     #[error(transparent)]
     Replay(#[from] ReplayError),
 }
-
-/// An error with all its causes, for a person.
-pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
-}

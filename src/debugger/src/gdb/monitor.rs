@@ -1,6 +1,5 @@
 //! `monitor`: what gdb has no command for.
 
-use super::error::in_full;
 use super::session::Session;
 use crate::address::{linear, number};
 use crate::memory::{self, Space};
@@ -11,7 +10,7 @@ use crate::text::plain;
 use crate::{mode, walk};
 use cutaway_cpu::CpuState;
 use cutaway_isa::Vector;
-use cutaway_replay::{Reached, Register, TimeMachine};
+use cutaway_replay::{Reached, Register, TimeMachine, in_full};
 use cutaway_state::State;
 use std::fmt::Write;
 

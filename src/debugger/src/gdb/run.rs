@@ -3,13 +3,12 @@
 //! An instruction is stepped while the CPU is halted by letting time pass until something wakes
 //! it, in slices too, so that gdb can interrupt a wait for something that never comes.
 
-use super::error::in_full;
 use super::session::Session;
 use crate::explorer::port_text;
 use crate::names::vector_text;
 use cutaway_isa::Vector;
 use cutaway_machine::{Stop, Stops, Touch};
-use cutaway_replay::{Reached, ReplayError};
+use cutaway_replay::{Reached, ReplayError, in_full};
 use gdbstub::common::Signal;
 use gdbstub::stub::SingleThreadStopReason;
 use gdbstub::target::ext::base::reverse_exec::ReplayLogPosition;

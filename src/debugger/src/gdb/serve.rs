@@ -1,12 +1,12 @@
 //! A session with one client, from its first byte to its last.
 
-use super::error::{GdbError, in_full};
+use super::error::GdbError;
 use super::link::{Link, Wait, Wire};
 use super::packets::{Incoming, MAX_PACKET, Packets};
 use super::registers::Architecture;
 use super::run::Outcome;
 use super::session::Session;
-use cutaway_replay::{ReplayError, TimeMachine};
+use cutaway_replay::{ReplayError, TimeMachine, in_full};
 use gdbstub::common::Signal;
 use gdbstub::stub::state_machine::{GdbStubStateMachine, GdbStubStateMachineInner, state};
 use gdbstub::stub::{DisconnectReason, GdbStub, GdbStubError};
