@@ -6,7 +6,8 @@
 
 use super::address::Reach;
 use super::dry_run::Ended;
-use super::operands::{MemoryPlace, Operand, Place};
+use super::operands::{Operand, Place};
+use super::places::MemoryPlace;
 use super::subject::Subject;
 use super::{Explanation, delivery};
 use cutaway_cpu::Exception;

@@ -16,6 +16,7 @@ mod descriptor;
 mod dry_run;
 mod flags;
 mod operands;
+mod places;
 mod sentence;
 mod show;
 mod steps;
@@ -28,7 +29,8 @@ pub use check::Predicted;
 pub use delivery::{Delivery, DeliveryStep, Slot, Source, delivery};
 pub use dry_run::{DryRun, Ended, Touched};
 pub use flags::{FlagsUse, flags_after};
-pub use operands::{MemoryPlace, Operand, Place};
+pub use operands::{Operand, Place};
+pub use places::MemoryPlace;
 pub use sentence::{has_sentence, sentence};
 
 use crate::mode;
