@@ -201,7 +201,7 @@ fn table(text: &mut String, by_name: &ByName<'_>) {
             .map(|(&vector, count)| format!("{} {count}", ending_name(vector)))
             .collect();
         let note = if is_tolerant(*code) { " (to one unit in the last place)" } else { "" };
-        let form = op.instruction_string().replace('|', "\\|");
+        let form = op.instruction_string().replace('|', "\\|").replace('<', "&lt;");
         let _ = writeln!(
             text,
             "| {form}{note} | {} |{cells} {} |",
