@@ -274,4 +274,9 @@ fn cases_are_listed_and_chosen_by_name() {
     assert_eq!(summary.exit_code(), 0);
     assert!(out.trim().ends_with("x87.toml[cpu=486]"), "{out}");
     assert_eq!(out.lines().count(), 1, "{out}");
+
+    options.filter = Some("x88".to_owned());
+    let nothing = cutaway::runner::run(&options, &mut Vec::new(), &mut Vec::new());
+    let why = nothing.err().map(|error| error.to_string());
+    assert!(why.is_some_and(|why| why.contains("tests has 'x88' in it")));
 }

@@ -27,6 +27,7 @@ pub(crate) fn test(args: &TestArgs) -> Result<u8, Failure> {
     let summary = run(&options, &mut stdout(), &mut stderr()).map_err(|error| {
         let (code, remedy) = match &error {
             RunnerError::NoTests { .. } => (BAD_INPUT, "give a test file, or a folder of them"),
+            RunnerError::NothingChosen { .. } => (BAD_INPUT, "--list shows the names"),
             _ => (HOST_FAILED, "give files and places that are there"),
         };
         Failure::of(code, &error, remedy)

@@ -49,6 +49,14 @@ pub enum RunnerError {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// No test is chosen.
+    #[error("no name of {cases} tests has '{filter}' in it")]
+    NothingChosen {
+        /// What was looked for in the names.
+        filter: String,
+        /// How many tests there are.
+        cases: usize,
+    },
 }
 
 impl RunnerError {

@@ -110,7 +110,11 @@ pub fn run(
         }
     }
     if let Some(filter) = &options.filter {
+        let all = cases.len();
         cases.retain(|case| case.name().contains(filter));
+        if cases.is_empty() && summary.bad_files.is_empty() {
+            return Err(RunnerError::NothingChosen { filter: filter.clone(), cases: all });
+        }
     }
     let mut printer = Printer::new(options.colour, options.progress, cases.len(), out, err);
     for error in &summary.bad_files {
