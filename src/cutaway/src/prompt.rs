@@ -59,7 +59,7 @@ impl Prompt {
         if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
             return Ok(Self { text, editor: None });
         }
-        let config = Config::builder().build();
+        let config = Config::builder().bracketed_paste(false).build();
         let mut editor =
             Editor::with_history(config, MemHistory::new()).map_err(|error| failure(&error))?;
         editor.set_helper(Some(Words(continuations)));
