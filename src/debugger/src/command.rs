@@ -294,7 +294,8 @@ fn examine(explorer: &mut Explorer, words: &Words<'_>, space: Space) -> Result<A
 }
 
 fn walk(explorer: &mut Explorer, words: &Words<'_>) -> Result<Answer> {
-    explorer.walk_of = Some(explorer.address(words.rest)?);
+    explorer.walk_of =
+        if words.rest.is_empty() { None } else { Some(explorer.address(words.rest)?) };
     Ok(Answer::of(explorer.show(Pane::Paging, ROWS)))
 }
 

@@ -71,7 +71,7 @@ pub const COMMANDS: &[Command] = &[
     command("disassemble", &["dis"], "[ADDRESS [N]]", "instructions", (0, super::disassemble)),
     command("x", &[], "ADDRESS [BYTES]", "linear memory", (1, |e, w| super::examine(e, w, Space::Linear))),
     command("xp", &[], "ADDRESS [BYTES]", "physical memory", (1, |e, w| super::examine(e, w, Space::Physical))),
-    command("walk", &[], "ADDRESS", "how a linear address becomes a physical one", (1, super::walk)),
+    command("walk", &[], "[ADDRESS]", "how a linear address becomes a physical one; alone, the next instruction's", (0, super::walk)),
     command("last-write", &["lw"], "ADDRESS [BYTES]", "back to before the last write there", (1, super::last_write)),
     command("last-change", &["lc"], "REGISTER", "back to before the last change of a register", (1, super::last_change)),
     command("callers", &["where", "bt", "backtrace"], "[N]", "the calls that led here, out of the past", (0, super::callers)),

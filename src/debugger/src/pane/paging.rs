@@ -3,12 +3,18 @@
 use super::Scene;
 use crate::text::{Line, Style};
 use crate::{mode, walk};
+use cutaway_isa::Cr0;
 
 pub(super) fn lines(scene: &Scene<'_>) -> Vec<Line> {
     let linear = scene.walk_of.unwrap_or_else(|| mode::pc(scene.state));
     let text = walk::walk(scene.state, scene.machine.memory(), linear);
     let mut lines: Vec<_> = text.lines().map(Line::of).collect();
-    lines.push(tlb(scene, linear));
+    if scene.state.system.cr0 & Cr0::PG.bits() != 0 {
+        lines.push(tlb(scene, linear));
+    }
+    if scene.walk_of.is_some() {
+        lines.push(Line::default().and(Style::Dim, "stays at this address; walk alone goes on"));
+    }
     lines
 }
 
