@@ -42,7 +42,7 @@ Type `answer` and what you think, `hint` for help, `help` for the commands, `qui
 pub(crate) fn lesson(args: &LessonArgs) -> Result<u8, Failure> {
     match (&args.command, &args.name) {
         (Some(LessonCommand::Grade { files }), _) => grade(files),
-        (None, None) => list(),
+        (None, None) => list(args),
         (None, Some(name)) => {
             let (name, lesson) = find(name)?;
             sit(&name, &lesson, args)
@@ -80,15 +80,15 @@ fn find(name: &str) -> Result<(String, Lesson), Failure> {
     Ok((name, lesson))
 }
 
-fn list() -> Result<u8, Failure> {
+fn list(args: &LessonArgs) -> Result<u8, Failure> {
     for (name, _) in LESSONS {
         let (_, lesson) = find(name)?;
-        println!("{name:<24} {}", lesson.head.title);
-        for chapter in &lesson.head.chapters {
-            println!("{:<24}   {chapter}", "");
-        }
+        let begun = progress_file(name, args).and_then(|file| resume(&file, &lesson));
+        let all = lesson.questions();
+        let done = begun.map(|kept| format!("  {} of {all} right", kept.right));
+        println!("{name:<24} {}{}", lesson.head.title, done.unwrap_or_default());
     }
-    println!("\ncutaway lesson NAME begins one; its number is enough.");
+    println!("\ncutaway lesson 1 begins the first. Chapters of textbooks: docs/lessons/README.md");
     Ok(DONE)
 }
 
@@ -150,6 +150,14 @@ fn sit(name: &str, lesson: &Lesson, args: &LessonArgs) -> Result<u8, Failure> {
         let reply = sitting.line(&line);
         show(&reply.lines);
         quit = reply.quit;
+    }
+    if sitting.is_done() {
+        let next = LESSONS.iter().skip_while(|(known, _)| *known != name).nth(1);
+        let next = next.and_then(|(name, _)| name.split('-').next());
+        if let Some(number) = next {
+            println!("cutaway lesson {} goes on.", number.trim_start_matches('0'));
+        }
+        println!("--again does this one anew; --hand-in FILE writes it for a teacher.");
     }
     let hand_in =
         HandIn::of(name, lesson, &mut sitting).map_err(|error| hand_in_failure(&error))?;

@@ -21,7 +21,7 @@ pub struct HandIn {
     /// BLAKE3 of the lesson's file.
     digest: String,
     /// Right answers.
-    right: usize,
+    pub right: usize,
     /// Hash of the machine's state at the end.
     state: String,
     /// The lines, as typed.

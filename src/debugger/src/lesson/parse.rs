@@ -23,6 +23,13 @@ fn wrong<T>(line: usize, cause: impl Into<String>) -> Result<T> {
 }
 
 impl Lesson {
+    /// How much is asked: questions and tasks.
+    #[must_use]
+    pub fn questions(&self) -> usize {
+        let asked = |part: &&Part| matches!(part, Part::Question(_) | Part::Task(_));
+        self.parts.iter().filter(asked).count()
+    }
+
     /// A lesson out of the text of its file.
     ///
     /// # Errors

@@ -47,8 +47,7 @@ impl<'a> Sitting<'a> {
     /// Begins a lesson; what is shown first is in the reply.
     pub fn begin(lesson: &'a Lesson, kernel: &Kernel<'_>) -> Result<(Self, Reply), String> {
         let explorer = guest::of_lesson(&lesson.head, kernel)?;
-        let asked = |part: &&Part| matches!(part, Part::Question(_) | Part::Task(_));
-        let standings = vec![Standing::Open; lesson.parts.iter().filter(asked).count()];
+        let standings = vec![Standing::Open; lesson.questions()];
         let place = explorer.machine().ticks();
         let mut this =
             Self { lesson, explorer, at: 0, place, standings, refused: 0, typed: Vec::new() };
@@ -180,7 +179,10 @@ impl<'a> Sitting<'a> {
                 for (letter, choice) in shown_choices(question) {
                     reply.lines.push(Line::of(format!("  {letter}) {choice}")));
                 }
-                let how = if question.choices.is_empty() { "a number" } else { "a letter" };
+                let how = match question.choices.is_empty() {
+                    true => "a number, 16 or 0x10, or an expression",
+                    false => "a letter",
+                };
                 reply.lines.push(Line::of(format!("(type `answer` and {how}; `hint` helps)")));
             }
             Some(Part::Task(task)) => {
@@ -219,7 +221,7 @@ impl<'a> Sitting<'a> {
             Some(Part::Question(question)) => {
                 (self.judge(question, text), question.because.as_str())
             }
-            Some(Part::Task(task)) => (self.try_code(task, text), ""),
+            Some(Part::Task(task)) => (self.try_code(task, text).map_err(Refusal::Wrong), ""),
             _ => return self.ask(reply),
         };
         match judged {
@@ -231,16 +233,18 @@ impl<'a> Sitting<'a> {
                 self.at += 1;
                 self.show_on(reply);
             }
-            Err(why) => {
+            Err(Refusal::Wrong(why)) => {
                 self.refused += 1;
                 reply.lines.push(bad(format!("No: {why}")));
                 self.hint(reply);
             }
+            // What cannot be understood is no answer.
+            Err(Refusal::Unclear(why)) => reply.lines.push(bad(why)),
         }
     }
 
     /// Whether an answer is right; else why not, without giving it away.
-    fn judge(&mut self, question: &Question, text: &str) -> Result<(), String> {
+    fn judge(&mut self, question: &Question, text: &str) -> Result<(), Refusal> {
         let Some(expected) = &question.answer else {
             let chosen = text.to_ascii_lowercase();
             let choices = shown_choices(question);
@@ -248,14 +252,25 @@ impl<'a> Sitting<'a> {
             let Some((_, choice)) = found else {
                 let letters: Vec<_> =
                     choices.iter().map(|(letter, _)| letter.to_string()).collect();
-                return Err(format!("answer one of {}", letters.join(", ")));
+                return Err(Refusal::Unclear(format!("answer one of {}", letters.join(", "))));
             };
             let is_right = **choice == question.choices[0];
-            return if is_right { Ok(()) } else { Err("that is not it".to_owned()) };
+            let wrong = || Err(Refusal::Wrong("that is not it".to_owned()));
+            return if is_right { Ok(()) } else { wrong() };
         };
-        let given = self.explorer.evaluate(text)?;
-        let expected = self.expected(question, expected)?;
-        if given == expected { Ok(()) } else { Err(format!("{given:#x} is not it")) }
+        let expected = self.expected(question, expected).map_err(Refusal::Wrong)?;
+        let digits = text.trim_end_matches(['h', 'H']);
+        if u64::from_str_radix(digits, 16).is_ok_and(|number| number == expected)
+            && self.explorer.evaluate(text).ok() != Some(expected)
+        {
+            let what = format!("hexadecimal numbers begin with 0x here: 0x{digits}");
+            return Err(Refusal::Unclear(what));
+        }
+        match self.explorer.evaluate(text) {
+            Ok(given) if given == expected => Ok(()),
+            Ok(given) => Err(Refusal::Wrong(format!("{given:#x} is not it"))),
+            Err(why) => Err(Refusal::Unclear(why)),
+        }
     }
 
     /// The right answer, worked out where the lesson is and no matter where the student is; the
@@ -329,6 +344,14 @@ pub(super) fn shown_choices(question: &Question) -> Vec<(char, &String)> {
     let mut choices: Vec<_> = question.choices.iter().collect();
     choices.sort();
     ('a'..).zip(choices).collect()
+}
+
+/// Why an answer is not taken.
+enum Refusal {
+    /// It is not right.
+    Wrong(String),
+    /// It cannot be understood; it does not count.
+    Unclear(String),
 }
 
 /// A line between what was shown and what comes, if there is none yet.

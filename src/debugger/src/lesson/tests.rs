@@ -90,11 +90,15 @@ fn answers_are_checked_against_the_machine() {
     assert!(wrong.starts_with("No: 0x7 is not it\n7 more than 5"), "{wrong}");
     // The question looked ahead; the machine is where it was.
     assert_eq!(sitting.explorer().evaluate("ax").unwrap(), 5);
+    // What cannot be understood is no wrong answer.
+    assert!(text(&sitting.line("answer lunch")).contains("lunch"));
+    let decimal = text(&sitting.line("answer 0ch"));
+    assert!(decimal.starts_with("hexadecimal numbers begin with 0x here: 0x0c"), "{decimal}");
     let right = text(&sitting.line("answer 0xc"));
     assert!(right.starts_with("Right.\n5 + 7\n"), "{right}");
     assert!(right.contains("a) AF\n  b) SF\n  c) ZF\n"), "{right}");
 
-    assert!(text(&sitting.line("answer d")).starts_with("No: answer one of a, b, c"));
+    assert!(text(&sitting.line("answer d")).starts_with("answer one of a, b, c"));
     assert!(text(&sitting.line("answer a")).starts_with("No: that is not it"));
     assert!(text(&sitting.line("answer c")).starts_with("Right."));
     let check = text(&sitting.line("answer mov bx, 41"));
@@ -102,7 +106,7 @@ fn answers_are_checked_against_the_machine() {
     let endless = text(&sitting.line("answer jmp $"));
     assert!(endless.contains("does not come to its end in 10000 instructions"), "{endless}");
     let last = text(&sitting.line("answer mov al, 42; movzx bx, al"));
-    assert!(last.contains("The lesson is over: 3 of 3 right, 5 wrong answers."), "{last}");
+    assert!(last.contains("The lesson is over: 3 of 3 right, 4 wrong answers."), "{last}");
     assert!(sitting.is_done());
 }
 
