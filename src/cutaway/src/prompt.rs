@@ -96,7 +96,7 @@ impl Prompt {
 
 fn failure(error: &dyn std::error::Error) -> Failure {
     let what = format!("cannot read what is typed: {error}");
-    Failure::new(HOST_FAILED, what, "use --script for a file of commands")
+    Failure::new(HOST_FAILED, what, "try again, or give commands through a pipe")
 }
 
 #[cfg(test)]

@@ -179,10 +179,8 @@ impl<'a> Sitting<'a> {
                 for (letter, choice) in shown_choices(question) {
                     reply.lines.push(Line::of(format!("  {letter}) {choice}")));
                 }
-                let how = match question.choices.is_empty() {
-                    true => "a number, 16 or 0x10, or an expression",
-                    false => "a letter",
-                };
+                let number = "a number, 16 or 0x10, or an expression";
+                let how = if question.choices.is_empty() { number } else { "a letter" };
                 reply.lines.push(Line::of(format!("(type `answer` and {how}; `hint` helps)")));
             }
             Some(Part::Task(task)) => {
