@@ -142,7 +142,8 @@ impl Vcpu {
 
     /// The time-stamp counter: one per tick.
     pub(crate) fn tsc(&self) -> u64 {
-        self.ticks.wrapping_add(self.system.msrs.tsc_offset)
+        let guest = self.svm.guest.as_ref().map_or(0, |guest| guest.tsc_offset);
+        self.ticks.wrapping_add(self.system.msrs.tsc_offset).wrapping_add(guest)
     }
 
     pub(crate) fn read_msr(&self, number: u32) -> Result<u64, Fault> {
@@ -184,6 +185,8 @@ impl Vcpu {
             msr::XSS if self.model.has_xsavec() => 0,
             msr::SYSCFG if long => m.syscfg,
             msr::HWCR if long => m.hwcr,
+            msr::VM_CR if self.model.has_svm() => self.svm.vm_cr,
+            msr::VM_HSAVE_PA if self.model.has_svm() => self.svm.hsave_pa,
             // SVM is locked off.
             msr::VM_CR if long => 0x18,
             _ => return Err(Exception::GP0.into()),
@@ -239,6 +242,8 @@ impl Vcpu {
             msr::XSS if has_xsavec && value == 0 => {}
             msr::SYSCFG if long => m.syscfg = value,
             msr::HWCR if long => m.hwcr = value,
+            msr::VM_CR if self.model.has_svm() => return self.write_vm_cr(value),
+            msr::VM_HSAVE_PA if self.model.has_svm() => return self.write_hsave_pa(value),
             _ => return Err(Exception::GP0.into()),
         }
         Ok(())
@@ -254,7 +259,8 @@ impl Vcpu {
     fn write_efer(&mut self, value: u64) -> Result<(), Fault> {
         let old = self.system.efer;
         let changes_lme = (old ^ value) & Efer::LME.bits() != 0;
-        if value & !self.model.efer_bits() != 0 || changes_lme && self.paging_enabled() {
+        let sets_svme = value & Efer::SVME.bits() != 0 && self.svm_disabled();
+        if sets_svme || value & !self.model.efer_bits() != 0 || changes_lme && self.paging_enabled() {
             return Err(Exception::GP0.into());
         }
         self.system.efer = value & !Efer::LMA.bits() | old & Efer::LMA.bits();

@@ -63,6 +63,8 @@ pub(crate) enum Fault {
     Wait,
     /// `run` has to return; the reason stands in the vCPU.
     Exit,
+    /// A guest is entered or left (SVM); how stands in the vCPU.
+    World,
 }
 
 impl From<Exception> for Fault {
@@ -107,9 +109,25 @@ impl Vcpu {
         bus: &mut dyn crate::Bus,
         raised: Exception,
     ) -> Result<(), Exit> {
-        let mut during = None;
-        let mut next = raised;
+        self.raise_during(bus, None, raised)
+    }
+
+    /// `raise`, of an exception met while another was being delivered.
+    pub(crate) fn raise_during(
+        &mut self,
+        bus: &mut dyn crate::Bus,
+        mut during: Option<Vector>,
+        raised: Exception,
+    ) -> Result<(), Exit> {
+        let mut next = match combine(during, raised) {
+            _ if self.exception_exit(raised).is_some() => raised,
+            Some(next) => next,
+            None => return self.shut_down(bus),
+        };
         loop {
+            if let Some(reason) = self.exception_exit(next) {
+                return self.leave_guest(bus, reason);
+            }
             if next.vector == Vector::PF {
                 self.system.cr2 = next.address;
             }
@@ -125,20 +143,34 @@ impl Vcpu {
                     self.ticks += 1;
                     return Ok(());
                 }
+                Err(Fault::World) => return self.switch_world(bus),
                 Err(Fault::Exit | Fault::Wait) => return Err(self.take_exit()),
                 Err(Fault::Exception(second)) => {
+                    if let Some(reason) = self.exception_exit(second) {
+                        return self.leave_guest(bus, reason);
+                    }
                     if second.vector == Vector::PF {
                         self.system.cr2 = second.address;
                     }
                     during = Some(next.vector).or(during);
                     let Some(combined) = combine(during, second) else {
-                        self.activity.shut_down = true;
-                        return Err(Exit::Shutdown);
+                        return self.shut_down(bus);
                     };
                     next = combined;
                 }
             }
         }
+    }
+
+    /// A triple fault.
+    fn shut_down(&mut self, bus: &mut dyn crate::Bus) -> Result<(), Exit> {
+        let code = crate::svm::exit::SHUTDOWN;
+        if self.intercepts(code) {
+            let reason = crate::svm::Reason { code, ..Default::default() };
+            return self.leave_guest(bus, reason);
+        }
+        self.activity.shut_down = true;
+        Err(Exit::Shutdown)
     }
 }
 

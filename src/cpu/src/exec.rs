@@ -753,6 +753,10 @@ impl Vcpu {
         if self.pins.ignne {
             return Ok(());
         }
+        let code = crate::svm::exit::FERR_FREEZE;
+        if self.intercepts(code) {
+            return Err(self.vmexit(crate::svm::Reason { code, ..Default::default() }));
+        }
         self.activity.halted = true;
         self.attention = true;
         Err(Fault::Wait)

@@ -19,6 +19,9 @@ pub enum Exit {
     Watchpoint(Touch),
     /// An exception that was asked to be intercepted; the state is that before the instruction.
     Exception(Exception),
+    /// A guest was left, and [`crate::Vcpu::set_vmexit_stops`] is on: its VMCB says why, and the
+    /// state is the host's behind VMRUN.
+    VmExit,
     /// Something that this vCPU does not implement; the state is that before the instruction.
     Unimplemented(Box<Unimplemented>),
 }

@@ -6,8 +6,8 @@
 //! One table, from which both [`CpuModel::has_feature`] and the CPUID leaves are worked out. What
 //! has no row CPUID keeps silent about, and its instructions are #UD.
 
-use crate::model::CpuModel;
-use CpuModel::{I486, Max, Pentium3, X86_64V1, X86_64V2, X86_64V3};
+use crate::model::{CpuModel, Level};
+use Level::{I486, Max, Pentium3, X86_64V1, X86_64V2, X86_64V3};
 use cutaway_isa::{Code, CpuidFeature, Instruction};
 
 /// A register of a CPUID leaf that holds feature bits.
@@ -37,7 +37,9 @@ struct Feature {
     #[cfg_attr(not(test), expect(dead_code, reason = "only the test looks at it"))]
     name: &'static str,
     /// The first model that has it.
-    since: CpuModel,
+    since: Level,
+    /// It comes with the option SVM.
+    with_svm: bool,
     leaf: Leaf,
     bit: u32,
     /// The instructions that come with it, as the decoder names them.
@@ -49,12 +51,21 @@ use Leaf::{EaxD, Ebx7, Ecx1, Ecx7, EcxX, Edx1, EdxX, Silent};
 
 const fn row(
     name: &'static str,
-    since: CpuModel,
+    since: Level,
     leaf: Leaf,
     bit: u32,
     instructions: Option<CpuidFeature>,
 ) -> Feature {
-    Feature { name, since, leaf, bit, instructions }
+    Feature { name, since, with_svm: false, leaf, bit, instructions }
+}
+
+const fn svm(
+    name: &'static str,
+    leaf: Leaf,
+    bit: u32,
+    instructions: Option<CpuidFeature>,
+) -> Feature {
+    Feature { name, since: X86_64V1, with_svm: true, leaf, bit, instructions }
 }
 
 #[rustfmt::skip] // one row per feature
@@ -139,6 +150,8 @@ const FEATURES: &[Feature] = &[
     row("XSAVES",      Max,      EaxD,  3, Some(F::XSAVES)),
 
     row("LAHF",       X86_64V2, EcxX,  0, None),
+    svm("SVM",                  EcxX,  2, Some(F::SVM)),
+    svm("SVM's STGI",           Silent, 0, Some(F::SKINIT_or_SVM)),
     row("LZCNT",       X86_64V3, EcxX,  5, Some(F::LZCNT)),
     row("SSE4A",       Max,      EcxX,  6, Some(F::SSE4A)),
     row("PREFETCHW",  X86_64V1, EcxX,  8, Some(F::PREFETCHW)),
@@ -156,7 +169,7 @@ impl CpuModel {
     }
 
     fn has(self, row: &Feature) -> bool {
-        self >= row.since
+        self.level >= row.since && (!row.with_svm || self.has_svm())
     }
 
     /// The feature bits of a CPUID register.
@@ -204,10 +217,10 @@ mod tests {
     /// SDM vol. 2, "CPUID": what the oldest models said, as numbers.
     #[test]
     fn leaf_1_of_the_old_models_is_what_it_was() {
-        assert_eq!(I486.feature_bits(Edx1), 1);
-        assert_eq!(Pentium3.feature_bits(Edx1), 0x0383_f9ff);
-        assert_eq!(X86_64V1.feature_bits(Edx1), 0x078b_f9ff);
-        assert_eq!(X86_64V1.feature_bits(Ecx1), 1 << 31);
-        assert_eq!(X86_64V2.feature_bits(Ecx1), 0x84d8_2201);
+        assert_eq!(CpuModel::I486.feature_bits(Edx1), 1);
+        assert_eq!(CpuModel::Pentium3.feature_bits(Edx1), 0x0383_f9ff);
+        assert_eq!(CpuModel::X86_64V1.feature_bits(Edx1), 0x078b_f9ff);
+        assert_eq!(CpuModel::X86_64V1.feature_bits(Ecx1), 1 << 31);
+        assert_eq!(CpuModel::X86_64V2.feature_bits(Ecx1), 0x84d8_2201);
     }
 }

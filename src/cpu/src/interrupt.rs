@@ -102,6 +102,7 @@ impl Vcpu {
     /// Pushes the frame, loads CS:RIP and the stack. On a fault nothing has changed.
     pub(crate) fn deliver(&mut self, bus: &mut dyn Bus, d: Delivery) -> Result<(), Fault> {
         self.activity.halted = false;
+        self.note_delivery(&d);
         let delivered = if !self.is_protected() {
             self.deliver_real(bus, &d)
         } else if self.is_long_mode() {
@@ -110,6 +111,9 @@ impl Vcpu {
             self.deliver_protected(bus, &d)
         };
         self.settle();
+        if delivered.is_ok() {
+            self.svm_work.delivering = 0;
+        }
         delivered
     }
 

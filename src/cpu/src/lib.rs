@@ -4,7 +4,7 @@
 //! says why it stopped; everyone above (machine, debugger, monitors, tests) drives the CPU through
 //! it. See `target.rs` for how instruction meanings are written once and run by several engines.
 //!
-//! Not modelled: local APIC, SMM, VMX and SVM, performance counters, caches.
+//! Not modelled: local APIC, SMM, VMX, performance counters, caches.
 
 // The tables of instructions are macros that take a row at a time.
 #![recursion_limit = "256"]
@@ -37,6 +37,7 @@ mod segment;
 mod shapes;
 mod state;
 mod stops;
+pub mod svm;
 mod table;
 #[cfg(all(test, chain))]
 mod tail_tests;
@@ -51,7 +52,7 @@ pub mod vector;
 pub use bus::{Bus, Event, Pins};
 pub use exception::Exception;
 pub use exit::{Exit, Unimplemented};
-pub use model::CpuModel;
+pub use model::{CpuModel, CpuNameError};
 pub use record::{Record, record};
 pub use segment::Segment;
 pub use state::{Activity, CpuState, Msrs, Seg, System, TableRegister, gpr};

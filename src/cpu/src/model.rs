@@ -9,56 +9,137 @@ use crate::Vcpu;
 use crate::features::Leaf;
 use cutaway_isa::{CpuidFeature, Cr0, Cr4, Efer, Xcr0};
 
-/// A CPU that a machine can have.
+/// How much a CPU model has, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CpuModel {
-    /// 80486DX with CPUID: integer and x87.
+pub(crate) enum Level {
     I486,
-    /// Pentium III: P6 instructions, PAE, PSE, SYSENTER, MMX, SSE.
     Pentium3,
-    /// Long mode, SSE2.
     X86_64V1,
-    /// With CMPXCHG16B, POPCNT, SSE3 to SSE4.2.
     X86_64V2,
-    /// With 256-bit registers and what the psABI's third level asks for.
     X86_64V3,
-    /// With everything there is.
     Max,
 }
 
-use CpuModel::{I486, Max, Pentium3, X86_64V1, X86_64V2, X86_64V3};
+/// A CPU that a machine can have: a level and options beside it. Compared by level first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CpuModel {
+    pub(crate) level: Level,
+    svm: bool,
+}
 
-const MODELS: [(CpuModel, &str); 6] = [
-    (I486, "486"),
-    (Pentium3, "pentium3"),
-    (X86_64V1, "x86-64-v1"),
-    (X86_64V2, "x86-64-v2"),
-    (X86_64V3, "x86-64-v3"),
-    (Max, "max"),
+use Level::{I486, Max, Pentium3, X86_64V1, X86_64V2, X86_64V3};
+
+/// Names of the levels, alone and with SVM where they can have it.
+const MODELS: [(Level, &str, Option<&str>); 6] = [
+    (I486, "486", None),
+    (Pentium3, "pentium3", None),
+    (X86_64V1, "x86-64-v1", Some("x86-64-v1,+svm")),
+    (X86_64V2, "x86-64-v2", Some("x86-64-v2,+svm")),
+    (X86_64V3, "x86-64-v3", Some("x86-64-v3,+svm")),
+    (Max, "max", Some("max,+svm")),
 ];
 
+/// Why a name is that of no CPU model. Its text is for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CpuNameError {
+    /// There is no such model.
+    Model(String),
+    /// There is no such feature to choose.
+    Feature(String),
+    /// The model cannot have SVM.
+    NoLongMode(String),
+}
+
+impl std::fmt::Display for CpuNameError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Model(name) => {
+                let names: Vec<_> = CpuModel::names().collect();
+                write!(f, "unknown CPU model '{name}': there are {}", names.join(", "))
+            }
+            Self::Feature(name) => {
+                write!(f, "unknown CPU feature '{name}': there are +svm and -svm")
+            }
+            Self::NoLongMode(name) => write!(f, "CPU model '{name}' cannot have svm"),
+        }
+    }
+}
+
+impl std::error::Error for CpuNameError {}
+
+#[expect(non_upper_case_globals, reason = "they read like the names of the models")]
 impl CpuModel {
-    /// The model of a name as `--cpu` takes it.
+    /// 80486DX with CPUID: integer and x87.
+    pub const I486: Self = Self::of(I486);
+    /// Pentium III: P6 instructions, PAE, PSE, SYSENTER, MMX, SSE.
+    pub const Pentium3: Self = Self::of(Pentium3);
+    /// Long mode, SSE2.
+    pub const X86_64V1: Self = Self::of(X86_64V1);
+    /// With CMPXCHG16B, POPCNT, SSE3 to SSE4.2.
+    pub const X86_64V2: Self = Self::of(X86_64V2);
+    /// With 256-bit registers and what the psABI's third level asks for.
+    pub const X86_64V3: Self = Self::of(X86_64V3);
+    /// With everything there is but SVM, which is asked for by name.
+    pub const Max: Self = Self::of(Max);
+}
+
+impl CpuModel {
+    const fn of(level: Level) -> Self {
+        Self { level, svm: false }
+    }
+
+    /// The model of a name as `--cpu` takes it: that of a level, with `,+svm` or `,-svm` behind it.
+    ///
+    /// # Errors
+    /// There is no such level or feature, or the level cannot have the feature.
+    pub fn parse(name: &str) -> Result<Self, CpuNameError> {
+        let mut words = name.split(',');
+        let level = words.next().unwrap_or_default();
+        let Some(&(level, _, with_svm)) = MODELS.iter().find(|(_, n, _)| *n == level) else {
+            return Err(CpuNameError::Model(level.to_owned()));
+        };
+        let mut svm = false;
+        for word in words {
+            svm = match word {
+                "+svm" => true,
+                "-svm" => false,
+                _ => return Err(CpuNameError::Feature(word.to_owned())),
+            };
+        }
+        if svm && with_svm.is_none() {
+            return Err(CpuNameError::NoLongMode(Self::of(level).name().to_owned()));
+        }
+        Ok(Self { level, svm })
+    }
+
+    /// [`Self::parse`] for who does not ask why.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
-        MODELS.iter().find(|(_, n)| *n == name).map(|(model, _)| *model)
+        Self::parse(name).ok()
     }
 
-    /// All names, oldest model first.
+    /// The names of the levels, oldest first.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        MODELS.iter().map(|(_, name)| *name)
+        MODELS.iter().map(|(_, name, _)| *name)
     }
 
-    /// The model's name.
+    /// The model's name, which [`Self::parse`] takes.
     #[must_use]
     pub fn name(self) -> &'static str {
-        MODELS[self as usize].1
+        let (_, plain, with_svm) = MODELS[self.level as usize];
+        if self.svm { with_svm.unwrap_or(plain) } else { plain }
+    }
+
+    /// Whether the CPU has AMD's virtualization, SVM.
+    #[must_use]
+    pub fn has_svm(self) -> bool {
+        self.svm
     }
 
     /// CPUID.1:EAX: family, model, stepping.
     #[must_use]
     pub fn signature(self) -> u32 {
-        match self {
+        match self.level {
             I486 => 0x480,
             Pentium3 => 0x683,
             // Family 0fh, the first with long mode; family 12h, which no erratum in Linux names,
@@ -73,19 +154,19 @@ impl CpuModel {
     /// Whether EFER.LME can be set.
     #[must_use]
     pub fn has_long_mode(self) -> bool {
-        self >= X86_64V1
+        self.level >= X86_64V1
     }
     pub(crate) fn has_efer(self) -> bool {
-        self >= X86_64V1
+        self.level >= X86_64V1
     }
     pub(crate) fn has_syscall(self) -> bool {
-        self >= X86_64V1
+        self.level >= X86_64V1
     }
     pub(crate) fn has_rdtscp(self) -> bool {
-        self >= X86_64V2
+        self.level >= X86_64V2
     }
     pub(crate) fn has_msr(self) -> bool {
-        self >= Pentium3
+        self.level >= Pentium3
     }
     pub(crate) fn has_lzcnt(self) -> bool {
         self.has_feature(CpuidFeature::LZCNT)
@@ -103,7 +184,7 @@ impl CpuModel {
     }
     /// The bits that XCR0 can have: the state components that XSAVE knows.
     pub(crate) fn xcr0_bits(self) -> Xcr0 {
-        let ymm = if self >= X86_64V3 { Xcr0::AVX } else { Xcr0::empty() };
+        let ymm = if self.level >= X86_64V3 { Xcr0::AVX } else { Xcr0::empty() };
         Xcr0::X87 | Xcr0::SSE | ymm
     }
 
@@ -113,7 +194,7 @@ impl CpuModel {
 
     pub(crate) fn cr4_bits(self) -> u64 {
         let mut bits = Cr4::empty();
-        if self >= Pentium3 {
+        if self.level >= Pentium3 {
             bits |= Cr4::VME | Cr4::PVI | Cr4::TSD | Cr4::DE | Cr4::PSE | Cr4::PAE | Cr4::MCE;
             bits |= Cr4::PGE | Cr4::PCE | Cr4::OSFXSR | Cr4::OSXMMEXCPT;
         }
@@ -123,14 +204,15 @@ impl CpuModel {
         if self.has_feature(CpuidFeature::FSGSBASE) {
             bits |= Cr4::FSGSBASE;
         }
-        if self >= Max {
+        if self.level >= Max {
             bits |= Cr4::UMIP | Cr4::SMEP | Cr4::SMAP;
         }
         bits.bits()
     }
 
     pub(crate) fn efer_bits(self) -> u64 {
-        (Efer::SCE | Efer::LME | Efer::LMA | Efer::NXE).bits()
+        let svm = if self.svm { Efer::SVME } else { Efer::empty() };
+        (Efer::SCE | Efer::LME | Efer::LMA | Efer::NXE | svm).bits()
     }
 
     fn vendor(self) -> [u32; 3] {
@@ -141,7 +223,7 @@ impl CpuModel {
     }
 
     fn brand(self) -> String {
-        format!("Cutaway {} virtual CPU", self.name())
+        format!("Cutaway {} virtual CPU", Self::of(self.level).name())
     }
 }
 
@@ -150,12 +232,13 @@ impl Vcpu {
     #[must_use]
     pub fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
         let model = self.model;
-        let (highest, extended) = match model {
+        let (highest, extended) = match model.level {
             I486 => (1, 0),
             Pentium3 => (2, 0x8000_0004),
             X86_64V1 => (1, 0x8000_0008),
             X86_64V2 | X86_64V3 | Max => (0xd, 0x8000_0008),
         };
+        let extended = if model.svm { 0x8000_000a } else { extended };
         let is_basic = leaf <= highest;
         let is_extended = leaf >= 0x8000_0000 && leaf <= extended;
         if !is_basic && !is_extended {
@@ -201,6 +284,7 @@ impl Vcpu {
             // Invariant TSC.
             0x8000_0007 => [0, 0, 0, 1 << 8],
             0x8000_0008 => [crate::paging::PHYSICAL_BITS | 48 << 8, 0, 0, 0],
+            0x8000_000a => crate::svm::CPUID_LEAF,
             _ => [0; 4],
         }
     }
@@ -233,6 +317,15 @@ mod tests {
         assert_eq!(CpuModel::by_name("pentium9"), None);
     }
 
+    #[test]
+    fn svm_is_an_option_of_the_models_with_long_mode() {
+        let model = CpuModel::by_name("max,+svm").unwrap();
+        assert!(model.has_svm() && model > CpuModel::Max && model.name() == "max,+svm");
+        assert_eq!(CpuModel::by_name("max,+svm,-svm"), Some(CpuModel::Max));
+        assert_eq!(CpuModel::parse("486,+svm"), Err(CpuNameError::NoLongMode("486".to_owned())));
+        assert_eq!(CpuModel::parse("max,+vmx"), Err(CpuNameError::Feature("+vmx".to_owned())));
+    }
+
     /// Linux runs it on every AMD CPU with long mode.
     #[test]
     fn long_mode_implies_prefetchw() {
@@ -240,7 +333,7 @@ mod tests {
         let instruction = cutaway_isa::decode(cutaway_isa::CodeSize::Bits32, &prefetchw, 0);
         let instruction = instruction.expect("these bytes are prefetchw [ebx+eax]");
 
-        assert!(X86_64V1.has_instruction(&instruction));
-        assert!(!Pentium3.has_instruction(&instruction));
+        assert!(CpuModel::X86_64V1.has_instruction(&instruction));
+        assert!(!CpuModel::Pentium3.has_instruction(&instruction));
     }
 }

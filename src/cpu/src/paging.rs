@@ -5,35 +5,36 @@
 //! Not modelled: 5-level paging, protection keys, PCID. The CPU models do not claim them.
 
 use crate::exception::{Exception, Fault};
+use crate::svm::Stage;
 use crate::tlb::{Bank, Fill};
 use crate::{Bus, Event, Vcpu};
 use cutaway_isa::{Cr0, Cr4, Efer, Rflags};
 use cutaway_memory::PageKind;
 
 /// Bits of a paging-structure entry.
-mod entry {
-    pub(super) const P: u64 = 1 << 0;
-    pub(super) const RW: u64 = 1 << 1;
-    pub(super) const US: u64 = 1 << 2;
-    pub(super) const A: u64 = 1 << 5;
-    pub(super) const D: u64 = 1 << 6;
-    pub(super) const PS: u64 = 1 << 7;
-    pub(super) const G: u64 = 1 << 8;
-    pub(super) const XD: u64 = 1 << 63;
+pub(crate) mod entry {
+    pub(crate) const P: u64 = 1 << 0;
+    pub(crate) const RW: u64 = 1 << 1;
+    pub(crate) const US: u64 = 1 << 2;
+    pub(crate) const A: u64 = 1 << 5;
+    pub(crate) const D: u64 = 1 << 6;
+    pub(crate) const PS: u64 = 1 << 7;
+    pub(crate) const G: u64 = 1 << 8;
+    pub(crate) const XD: u64 = 1 << 63;
 }
 
 /// Bits of the #PF error code.
-mod code {
-    pub(super) const P: u32 = 1 << 0;
-    pub(super) const W: u32 = 1 << 1;
-    pub(super) const U: u32 = 1 << 2;
-    pub(super) const RSVD: u32 = 1 << 3;
-    pub(super) const I: u32 = 1 << 4;
+pub(crate) mod code {
+    pub(crate) const P: u32 = 1 << 0;
+    pub(crate) const W: u32 = 1 << 1;
+    pub(crate) const U: u32 = 1 << 2;
+    pub(crate) const RSVD: u32 = 1 << 3;
+    pub(crate) const I: u32 = 1 << 4;
 }
 
 /// Physical address width that the CPU models report: 40 bits.
 pub(crate) const PHYSICAL_BITS: u32 = 40;
-const ADDRESS: u64 = ((1 << PHYSICAL_BITS) - 1) & !0xfff;
+pub(crate) const ADDRESS: u64 = ((1 << PHYSICAL_BITS) - 1) & !0xfff;
 
 /// Why memory is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,17 +58,17 @@ pub(crate) struct Translation {
 }
 
 /// One level of a walk: entry size, index position, where PS is allowed.
-struct Level {
-    shift: u32,
-    index_bits: u32,
-    may_be_large: bool,
+pub(crate) struct Level {
+    pub(crate) shift: u32,
+    pub(crate) index_bits: u32,
+    pub(crate) may_be_large: bool,
 }
 
-const LEVELS_32: [Level; 2] = [
+pub(crate) const LEVELS_32: [Level; 2] = [
     Level { shift: 22, index_bits: 10, may_be_large: true },
     Level { shift: 12, index_bits: 10, may_be_large: false },
 ];
-const LEVELS_64: [Level; 4] = [
+pub(crate) const LEVELS_64: [Level; 4] = [
     Level { shift: 39, index_bits: 9, may_be_large: false },
     Level { shift: 30, index_bits: 9, may_be_large: true },
     Level { shift: 21, index_bits: 9, may_be_large: true },
@@ -94,14 +95,14 @@ impl Vcpu {
     }
 
     /// Reads a paging-structure entry of 4 or 8 bytes.
-    fn read_entry(&self, bus: &mut dyn Bus, address: u64, wide: bool) -> u64 {
+    pub(crate) fn read_entry(&self, bus: &mut dyn Bus, address: u64, wide: bool) -> u64 {
         let mut bytes = [0; 8];
         let size = if wide { 8 } else { 4 };
         bus.memory().read(self.physical(address), &mut bytes[..size]);
         u64::from_le_bytes(bytes)
     }
 
-    fn write_entry(&mut self, bus: &mut dyn Bus, address: u64, value: u64, wide: bool) {
+    pub(crate) fn write_entry(&mut self, bus: &mut dyn Bus, address: u64, value: u64, wide: bool) {
         let size = if wide { 8 } else { 4 };
         let address = self.physical(address);
         bus.memory().write(address, &value.to_le_bytes()[..size]);
@@ -126,20 +127,22 @@ impl Vcpu {
     ) -> Result<Translation, Fault> {
         if !self.paging_enabled() {
             let physical = linear & if self.is_long_mode() { u64::MAX } else { 0xffff_ffff };
+            let page = self.nested(bus, physical, access, Stage::Final)?;
             return Ok(Translation {
-                physical,
-                writable: true,
-                dirty: true,
+                physical: page.physical,
+                writable: page.writable,
+                dirty: page.dirty,
                 // Turning paging on drops everything.
                 global: true,
                 page_bits: 12,
             });
         }
+        self.svm_work.counts.walks += 1;
         let wide = self.system.cr4 & Cr4::PAE.bits() != 0;
         let long = self.is_long_mode();
         let nxe = wide && self.system.efer & Efer::NXE.bits() != 0;
+        let fetch_bit = nxe || self.system.cr4 & Cr4::SMEP.bits() != 0;
         let fail = |present: bool, reserved: bool| -> Fault {
-            let fetch_bit = nxe || self.system.cr4 & Cr4::SMEP.bits() != 0;
             let mut error = 0;
             error |= if present { code::P } else { 0 };
             error |= if access == Access::Write { code::W } else { 0 };
@@ -157,7 +160,7 @@ impl Vcpu {
             (true, _) => self.system.cr3 & ADDRESS,
             (false, false) => self.system.cr3 & 0xffff_f000,
             (false, true) => {
-                let pdpte = self.system.pdptes[(linear >> 30 & 3) as usize];
+                let pdpte = self.pdpte(bus, linear)?;
                 if pdpte & entry::P == 0 {
                     return Err(fail(false, false));
                 }
@@ -180,7 +183,8 @@ impl Vcpu {
         let mut visited = [(0, 0); 4];
         for (depth, level) in levels.iter().enumerate() {
             let index = linear >> level.shift & ((1 << level.index_bits) - 1);
-            let at = table + index * size;
+            let at = self.nested(bus, table + index * size, Access::Write, Stage::Table)?.physical;
+            self.svm_work.counts.references += 1;
             let value = self.read_entry(bus, at, wide);
             if value & entry::P == 0 {
                 return Err(fail(false, false));
@@ -225,10 +229,24 @@ impl Vcpu {
             let physical = frame | linear & ((1 << level.shift) - 1);
             let global = value & entry::G != 0 && self.system.cr4 & Cr4::PGE.bits() != 0;
             let writable = self.check_rights(rights, 0, Access::Write, user).is_ok();
-            let dirty = marked & entry::D != 0;
+            let page = self.nested(bus, physical, access, Stage::Final)?;
+            let (physical, writable) = (page.physical, writable && page.writable);
+            let dirty = marked & entry::D != 0 && page.dirty;
             return Ok(Translation { physical, writable, dirty, global, page_bits: level.shift });
         }
         unreachable!("the last level is a leaf")
+    }
+
+    /// The PDPTE of PAE paging for a linear address: as it was loaded with CR3, or under nested
+    /// paging as it is in memory (AMD APM vol. 2 §15.25.10, "PAE Paging").
+    fn pdpte(&mut self, bus: &mut dyn Bus, linear: u64) -> Result<u64, Fault> {
+        let index = linear >> 30 & 3;
+        if self.nested_paging().is_none() {
+            return Ok(self.system.pdptes[index as usize]);
+        }
+        let at = (self.system.cr3 & 0xffff_ffe0) + index * 8;
+        let at = self.nested(bus, at, Access::Write, Stage::Table)?.physical;
+        Ok(self.read_entry(bus, at, true))
     }
 
     /// Access rights (SDM vol. 3A §4.6.1).
@@ -286,12 +304,16 @@ impl Vcpu {
         let told = self.blocks.has_code(offset) || !bus.memory().is_dirty(offset);
         let Translation { global, page_bits, .. } = found;
         let fill = Fill { offset, writable, told, global, page_bits };
+        self.svm_work.counts.fills += 1;
         self.tlb.fill(bank, linear, fill);
         Ok(physical)
     }
 
     /// Reloads the PAE PDPTEs from CR3; #GP(0) for reserved bits in a present one.
     pub(crate) fn load_pdptes(&mut self, bus: &mut dyn Bus, cr3: u64) -> Result<(), Exception> {
+        if self.nested_paging().is_some() {
+            return Ok(());
+        }
         let mut pdptes = [0; 4];
         for (index, pdpte) in pdptes.iter_mut().enumerate() {
             *pdpte = self.read_entry(bus, (cr3 & 0xffff_ffe0) + index as u64 * 8, true);

@@ -10,6 +10,7 @@ use crate::exec::Exec;
 use crate::fast::{self, Stop};
 use crate::interrupt::{Delivery, Source};
 use crate::paging::{Access, Translation};
+use crate::svm::exit;
 use crate::tlb::Fill;
 use crate::translate::exec_of;
 use crate::vcpu::{Mode, RIP, TraceClasses};
@@ -46,6 +47,7 @@ impl Vcpu {
         }
         self.limit = self.ticks.saturating_add(budget).min(bus.stop_at());
         self.look_at_pins(bus);
+        self.settle_space();
         self.attention = true;
         if self.activity.shut_down {
             return Exit::Shutdown;
@@ -90,6 +92,10 @@ impl Vcpu {
                 self.raise(bus, e)?;
                 return Ok(Next::Again);
             }
+            Err(Fault::World) => {
+                self.switch_world(bus)?;
+                return Ok(Next::Again);
+            }
             Err(Fault::Exit | Fault::Wait) => return Err(self.take_exit()),
         };
         let count = i64::from(self.blocks.op(first).left);
@@ -111,7 +117,14 @@ impl Vcpu {
     /// whether one was delivered, which took a tick; there may be more to look at.
     fn attend(&mut self, bus: &mut dyn Bus) -> Result<bool, Exit> {
         self.attention = false;
-        let trap = std::mem::take(&mut self.activity.debug_trap);
+        if self.svm.guest.is_some() && self.inject(bus)? {
+            return Ok(true);
+        }
+        let mut trap = std::mem::take(&mut self.activity.debug_trap);
+        if !self.svm.gif {
+            // Breakpoints are dropped, single steps are not (AMD APM vol. 2 §15.17).
+            trap &= Dr6::BS.bits();
+        }
         if trap != 0 && self.activity.ss_shadow {
             self.activity.debug_trap = trap;
         } else if trap != 0 {
@@ -123,19 +136,29 @@ impl Vcpu {
         if shadow || self.lazy.known.contains(Rflags::TF) {
             self.attention = true;
         }
-        if self.activity.nmi_pending && !self.activity.nmi_blocked && !self.activity.ss_shadow {
+        let nmi = self.activity.nmi_pending && !self.activity.nmi_blocked;
+        if nmi && !self.activity.ss_shadow && self.svm.gif {
+            if self.intercepts(exit::NMI) {
+                return self.leave(bus, exit::NMI).map(|()| true);
+            }
             self.activity.nmi_pending = false;
             self.activity.nmi_blocked = true;
             self.attention = true;
             return self.external(bus, Vector::NMI, "nmi").map(|()| true);
         }
-        if self.pins.intr && self.lazy.known.contains(Rflags::IF) && !shadow {
+        if self.pins.intr && self.physical_interrupts_open() && !shadow {
+            if self.intercepts(exit::INTR) {
+                return self.leave(bus, exit::INTR).map(|()| true);
+            }
             let vector = bus.acknowledge(self.ticks);
             self.limit = self.limit.min(bus.stop_at());
             self.look_at_pins(bus);
             // The next one may already be waiting.
             self.attention = true;
             return self.external(bus, vector, "external").map(|()| true);
+        }
+        if self.svm.guest.is_some() && !shadow && self.attend_virtual(bus)? {
+            return Ok(true);
         }
         if self.activity.halted {
             self.attention = true;
@@ -150,7 +173,7 @@ impl Vcpu {
         self.attention |= self.activity.nmi_pending;
     }
 
-    fn external(
+    pub(crate) fn external(
         &mut self,
         bus: &mut dyn Bus,
         vector: Vector,
@@ -174,6 +197,7 @@ impl Vcpu {
                 Ok(())
             }
             Err(Fault::Exception(e)) => self.raise(bus, e),
+            Err(Fault::World) => self.switch_world(bus),
             Err(Fault::Exit | Fault::Wait) => Err(self.take_exit()),
         }
     }
@@ -222,6 +246,7 @@ impl Vcpu {
             PageKind::Ram(offset) | PageKind::Rom(offset) => {
                 let Translation { global, page_bits, .. } = found;
                 let fill = Fill { offset, writable: false, told: true, global, page_bits };
+                self.svm_work.counts.fills += 1;
                 if self.tlb.fill_fetch(user, linear, fill) {
                     self.blocks.unlink(true);
                     self.restamp();
@@ -312,6 +337,7 @@ impl Vcpu {
             Ok(first) => Ok(first),
             Err(_) => {
                 self.exit = None;
+                self.svm_work.world = None;
                 Err(())
             }
         }
@@ -368,6 +394,20 @@ impl Vcpu {
     ) -> Result<bool, Exit> {
         let next = self.rip.wrapping_add(len as u64);
         let next = if self.is_64_bit() { next } else { next & 0xffff_ffff };
+        if self.svm.guest.is_some() {
+            return self.execute_in_guest(bus, instruction, run, next);
+        }
+        self.complete(bus, instruction, run, next)
+    }
+
+    /// `execute`, after what only a guest has to be asked.
+    pub(crate) fn complete(
+        &mut self,
+        bus: &mut dyn Bus,
+        instruction: &Instruction,
+        run: crate::exec::ExecFn,
+        next: u64,
+    ) -> Result<bool, Exit> {
         let mut exec = Exec { cpu: &mut *self, bus: &mut *bus, instruction, next };
         match run(&mut exec) {
             Ok(()) => {
@@ -382,6 +422,7 @@ impl Vcpu {
                 self.activity.ss_shadow = false;
                 self.raise(bus, e).map(|()| false)
             }
+            Err(Fault::World) => self.switch_world(bus).map(|()| false),
             Err(Fault::Wait) => Ok(false),
             Err(Fault::Exit) => Err(self.take_exit()),
         }
@@ -434,6 +475,7 @@ impl Vcpu {
         let Fetched { instruction, len, from_device } = match self.fetch_instruction(bus) {
             Ok(found) => found,
             Err(Fault::Exception(e)) => return self.raise(bus, e),
+            Err(Fault::World) => return self.switch_world(bus),
             Err(Fault::Exit | Fault::Wait) => return Err(self.take_exit()),
         };
         if self.traces(TraceClasses::EXEC) {
@@ -456,7 +498,9 @@ impl Vcpu {
             // slices end.
             self.limit = limit.min(self.ticks + 1);
         }
+        self.svm_work.shadowed = shadowed;
         let completed = self.execute(bus, &instruction, run, len);
+        self.svm_work.shadowed = false;
         self.limit = limit.min(bus.stop_at());
         if completed? {
             // RF lasts for one instruction, unless that was IRET or POPF setting it.
@@ -479,6 +523,9 @@ impl Vcpu {
     /// Whether an enabled instruction breakpoint lies at CS:RIP; puts it into DR6.
     fn meets_breakpoint(&mut self) -> bool {
         let Ok(linear) = self.fetch_address(self.rip) else { return false };
+        if !self.svm.gif {
+            return false;
+        }
         let mut met = 0;
         for n in 0..4 {
             let enabled = self.system.dr7 >> (2 * n) & 3 != 0;

@@ -4,6 +4,7 @@
 
 use crate::float::X87;
 use crate::segment::Segment;
+use crate::svm::Svm;
 use crate::vector::Xmm;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +71,11 @@ pub struct CpuState {
     pub mxcsr: u32,
     /// What hides between instructions: halt, interrupt shadow, NMI blocking.
     pub activity: Activity,
+    /// SVM: the guest that runs and what is kept for it. A state without it, as it is written out,
+    /// is that of a CPU that never entered a guest; who keeps states of CPUs with SVM keeps this
+    /// beside them.
+    #[serde(skip)]
+    pub svm: Svm,
     /// State of the generator behind RDRAND and RDSEED; any value will do.
     pub random: u64,
     /// Instructions retired plus ticks skipped in HLT: the TSC's clock.
@@ -199,6 +205,7 @@ impl CpuState {
             ymm_high: [Xmm::ZERO; 16],
             mxcsr: 0x1f80,
             activity: Activity::default(),
+            svm: Svm::default(),
             random: 0,
             ticks: 0,
             skipped: 0,

@@ -123,6 +123,9 @@ impl Vcpu {
         if found.descriptor.limit() < new_layout.min_limit {
             return Err(Exception::TS(error_of(selector)).into());
         }
+        if let Some(exit) = self.task_switch_exit(selector, why) {
+            return Err(self.vmexit(exit));
+        }
         let image = self.read_task(bus, found.descriptor.base(), new_layout)?;
 
         // The old task: its busy flag, its NT, its registers.

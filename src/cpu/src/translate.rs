@@ -18,7 +18,7 @@ use crate::state::Seg;
 use crate::table::{Bound, Row};
 use crate::vcpu::{Mode, RIP, ZERO};
 use cutaway_isa::{
-    DecodeError, EncodingKind, FlowControl, Instruction, MAX_LENGTH, OpKind, Register, Stream,
+    Code, DecodeError, EncodingKind, FlowControl, Instruction, MAX_LENGTH, OpKind, Register, Stream,
     Width,
 };
 
@@ -183,6 +183,9 @@ fn needs_exec(i: &Instruction, mode: Mode) -> bool {
     }
     let long = mode.contains(Mode::BITS_64);
     let based = matches!(seg_of(i.memory_segment()), Some(Seg::Fs | Seg::Gs));
+    if mode.contains(Mode::PAUSE_EXITS) && i.code() == Code::Pause {
+        return true;
+    }
     // Strings in 64-bit mode with a segment base or a 67h prefix.
     if long && string.is_some() && (based || string != Some(Width::Qword)) {
         return true;

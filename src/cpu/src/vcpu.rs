@@ -8,6 +8,7 @@ use crate::float::{Mxcsr, X87};
 use crate::model::CpuModel;
 use crate::state::{Activity, CpuState, Seg, System};
 use crate::stops::Stops;
+use crate::svm::{Svm, Work};
 use crate::table::Rows;
 use crate::tlb::{Bank, Known, Tlb, Translations};
 use crate::vector::Xmm;
@@ -75,6 +76,8 @@ pub struct Vcpu {
     pub(crate) system: System,
     pub(crate) x87: X87,
     pub(crate) activity: Activity,
+    pub(crate) svm: Svm,
+    pub(crate) svm_work: Work,
     pub(crate) mode: Mode,
     pub(crate) slow_bank: bool,
     /// All supervisor code met since CR3 was loaded lies in global pages.
@@ -130,6 +133,8 @@ bitflags! {
         const REAL = 1 << 8;
         /// AVX instructions do not fault.
         const AVX = 1 << 9;
+        /// PAUSE is intercepted.
+        const PAUSE_EXITS = 1 << 10;
     }
 }
 
@@ -175,6 +180,8 @@ impl Vcpu {
             system: reset.system.clone(),
             x87: X87::default(),
             activity: Activity::default(),
+            svm: Svm::default(),
+            svm_work: Work::default(),
             mode: Mode::empty(),
             slow_bank: false,
             global_code: true,
@@ -216,6 +223,7 @@ impl Vcpu {
             ymm_high: self.ymm_high,
             mxcsr: self.mxcsr.bits(),
             activity: self.activity,
+            svm: self.svm.clone(),
             random: self.random,
             ticks: self.ticks,
             skipped: self.skipped,
@@ -234,6 +242,8 @@ impl Vcpu {
         self.ymm_high = state.ymm_high;
         self.mxcsr = Mxcsr::from_bits_truncate(state.mxcsr);
         self.activity = state.activity;
+        self.svm = state.svm.clone();
+        self.svm_work.settle();
         self.random = state.random;
         self.ticks = state.ticks;
         self.skipped = state.skipped;
@@ -334,7 +344,7 @@ impl Vcpu {
     /// Whether an external interrupt would end HLT.
     #[must_use]
     pub fn can_wake(&self) -> bool {
-        self.lazy.known.contains(Rflags::IF) && !self.activity.shut_down
+        self.physical_interrupts_open() && !self.activity.shut_down
     }
 
     /// Which events go to [`crate::Bus::trace`].
@@ -436,6 +446,7 @@ impl Vcpu {
         mode.set(Mode::X87, available);
         mode.set(Mode::SSE, available && cr4.contains(Cr4::OSFXSR));
         mode.set(Mode::AVX, self.avx_enabled() && !cr0.contains(Cr0::TS));
+        mode.set(Mode::PAUSE_EXITS, self.intercepts(crate::svm::exit::PAUSE));
         self.mode = mode;
         for seg in Seg::DATA {
             let segment = *self.segment(seg);

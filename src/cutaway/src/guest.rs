@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cutaway::host::{FileUse, read_file};
-use cutaway::{Boot, BootError, Config, CpuModel, FIRMWARE, Machine, MachineError, OnReset};
+use cutaway::{Boot, BootError, Config, CpuModel, CpuNameError, FIRMWARE, Machine, MachineError, OnReset};
 
 use crate::args::GuestArgs;
 use crate::exit::BAD_INPUT;
@@ -12,10 +12,22 @@ use crate::quantity::RtcStart;
 
 /// The CPU model of a name.
 pub(crate) fn cpu_model(name: &str) -> Result<CpuModel, Failure> {
-    CpuModel::by_name(name).ok_or_else(|| {
+    CpuModel::parse(name).map_err(|error| {
         let names: Vec<_> = CpuModel::names().collect();
-        let what = format!("unknown CPU model '{name}'");
-        Failure::new(BAD_INPUT, what, format!("there are {}", names.join(", ")))
+        match error {
+            CpuNameError::Model(name) => {
+                let what = format!("unknown CPU model '{name}'");
+                Failure::new(BAD_INPUT, what, format!("there are {}", names.join(", ")))
+            }
+            CpuNameError::Feature(name) => {
+                let what = format!("unknown CPU feature '{name}'");
+                Failure::new(BAD_INPUT, what, "there are +svm and -svm".to_owned())
+            }
+            CpuNameError::NoLongMode(name) => {
+                let what = format!("CPU model '{name}' cannot have svm");
+                Failure::new(BAD_INPUT, what, "the 64-bit models can".to_owned())
+            }
+        }
     })
 }
 

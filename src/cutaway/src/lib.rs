@@ -33,7 +33,7 @@ pub use cutaway_state as state;
 
 pub use cutaway_devices::CharSink;
 pub use cutaway_machine::{
-    Boot, BootError, Config, CpuModel, Event, EventSink, Fault, Input, InputLog, Machine,
+    Boot, BootError, Config, CpuModel, CpuNameError, Event, EventSink, Fault, Input, InputLog, Machine,
     MachineError, OnReset, PortAccess, StateHash, Stats, Stop, Stops, Touch, TraceClasses, Watch,
 };
 

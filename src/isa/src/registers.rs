@@ -249,4 +249,5 @@ pub mod msr {
     pub const SYSCFG: u32 = 0xc001_0010;
     pub const HWCR: u32 = 0xc001_0015;
     pub const VM_CR: u32 = 0xc001_0114;
+    pub const VM_HSAVE_PA: u32 = 0xc001_0117;
 }

@@ -25,7 +25,7 @@ pub use board::{EventSink, PortAccess};
 pub use boot::{Boot, BootError, KernelKind, LinuxHeader, kernel_kind};
 pub use chips::{ChipState, ChipView};
 pub use config::{Config, MachineError, OnReset};
-pub use cutaway_cpu::{CpuModel, Event, Touch, TraceClasses, Unimplemented, Watch};
+pub use cutaway_cpu::{CpuModel, CpuNameError, Event, Touch, TraceClasses, Unimplemented, Watch};
 pub use cutaway_devices::{CharSink, GuestTime, Reading, Unconnected};
 pub use cutaway_state::StateHash;
 pub use fault::{Fault, register_number};

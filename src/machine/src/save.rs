@@ -12,6 +12,8 @@ use cutaway_memory::{Backing, DirtyFor, MemoryError, PAGE_BITS, PAGE_SIZE};
 use cutaway_state::{PageHashes, Section, State, StateError, StateHash, StateHasher};
 use serde::{Deserialize, Serialize};
 
+/// The section with the state of SVM, of a CPU that has it.
+const SVM: &str = "cpu0-svm";
 /// Sections that the guest cannot see; they are not in the hash.
 const TRANSLATIONS: &str = "cpu0-translations";
 const TOUCHED: &str = "memory-touched";
@@ -126,6 +128,9 @@ impl Machine {
             Section::encode("machine", 1, &configuration)?,
             Section::encode("cpu0", 1, &self.vcpu().save())?,
         ];
+        if self.config().cpu.has_svm() {
+            sections.push(Section::encode(SVM, 1, self.vcpu().svm())?);
+        }
         sections.extend(self.board().sections()?);
         Ok(sections)
     }
@@ -172,9 +177,15 @@ impl Machine {
         if Configuration::read(state)? != Configuration::of(self.config(), self.rom_bytes()) {
             return Err(RestoreError::Unfit { what: "it is of another machine" });
         }
-        let cpu: CpuState = state.section("cpu0")?.decode(1)?;
+        let mut cpu: CpuState = state.section("cpu0")?.decode(1)?;
         if cpu.ticks > MAX_TICKS || cpu.skipped > cpu.ticks {
             return Err(RestoreError::Unfit { what: "the count of ticks" });
+        }
+        if self.config().cpu.has_svm() {
+            cpu.svm = state.section(SVM)?.decode(1)?;
+            if !cpu.svm.is_sound() {
+                return Err(RestoreError::Unfit { what: "the state of SVM" });
+            }
         }
         let translations: Translations = state.section(TRANSLATIONS)?.decode(1)?;
         let (vcpu, board) = self.parts();

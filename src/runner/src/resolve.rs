@@ -335,10 +335,7 @@ fn not_empty(text: &str) -> Result<String, String> {
 }
 
 fn cpu(name: &str) -> Result<CpuModel, String> {
-    CpuModel::by_name(name).ok_or_else(|| {
-        let names: Vec<_> = CpuModel::names().collect();
-        format!("unknown CPU model '{name}': there are {}", names.join(", "))
-    })
+    CpuModel::parse(name).map_err(|error| error.to_string())
 }
 
 fn memory_bytes(text: &str) -> Result<u64, String> {

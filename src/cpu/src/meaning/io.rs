@@ -10,8 +10,17 @@ use crate::vcpu::TraceClasses;
 use crate::{Event, segment};
 use cutaway_isa::Width::{self, Byte, Dword, Word};
 
-/// #GP(0) unless IOPL or the I/O permission bitmap of the TSS allows the ports.
+/// #GP(0) unless the ports may be reached; in a guest, #VMEXIT where they are intercepted.
 pub(super) fn check_port(e: &mut Exec<'_>, port: u16, w: Width) -> Result<(), Fault> {
+    check_permission(e, port, w)?;
+    match crate::svm::port_info(e, port, w) {
+        Some(reason) => Err(e.cpu.vmexit(reason)),
+        None => Ok(()),
+    }
+}
+
+/// #GP(0) unless IOPL or the I/O permission bitmap of the TSS allows the ports.
+fn check_permission(e: &mut Exec<'_>, port: u16, w: Width) -> Result<(), Fault> {
     let flags = e.cpu.lazy.known;
     let by_iopl = !e.cpu.is_virtual_8086() && e.cpu.cpl() <= flags.iopl();
     if !e.cpu.is_protected() || by_iopl {

@@ -18,6 +18,7 @@ mod shift;
 mod sse;
 mod stack;
 mod string;
+mod svm;
 mod syscall;
 mod system;
 mod transfer;
@@ -56,4 +57,5 @@ pub(crate) const GROUPS: &[fn(Code) -> Option<Row>] = &[
     crypto::row,
     fma::row,
     vex::row,
+    svm::row,
 ];

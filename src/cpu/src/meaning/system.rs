@@ -83,7 +83,7 @@ fn mov_to_cr(e: &mut Exec<'_>, w: Width) -> Done {
         3 => e.cpu.write_cr3(e.bus, value),
         4 => e.cpu.write_cr4(e.bus, value),
         8 if value < 16 => {
-            e.cpu.system.cr8 = value;
+            e.cpu.write_cr8(value);
             Ok(())
         }
         8 => Err(Exception::GP0.into()),
@@ -99,7 +99,7 @@ fn mov_from_cr(e: &mut Exec<'_>, w: Width) -> Done {
         2 => system.cr2,
         3 => system.cr3,
         4 => system.cr4,
-        8 => system.cr8,
+        8 => e.cpu.read_cr8(),
         _ => return Err(Exception::UD.into()),
     };
     e.write(0, w, value & w.mask())

@@ -49,16 +49,25 @@ pub(crate) struct Bench {
 
 impl Bench {
     fn new(code: &[u8]) -> Self {
+        Self::of(CpuModel::Max, code)
+    }
+
+    fn of(model: CpuModel, code: &[u8]) -> Self {
         let mut memory = GuestMemory::new(16 << 20).expect("the host has 16 MiB");
         memory.add_ram(0, 16 << 20).expect("the map is empty");
         memory.write(CODE, code);
-        let cpu = Vcpu::new(CpuModel::Max);
+        let cpu = Vcpu::new(model);
         Self { cpu, bus: RamBus { memory, written: Vec::new(), intr: false } }
     }
 
     /// 64-bit mode, CPL 0, the first GiB identity-mapped.
     pub(crate) fn long(code: &[u8]) -> Self {
-        let mut bench = Self::new(code);
+        Self::long_of(CpuModel::Max, code)
+    }
+
+    /// `long`, on another model.
+    pub(crate) fn long_of(model: CpuModel, code: &[u8]) -> Self {
+        let mut bench = Self::of(model, code);
         bench.bus.memory.write(0x1000, &0x2003_u64.to_le_bytes());
         bench.bus.memory.write(0x2000, &0x83_u64.to_le_bytes());
         bench.edit(|s| {
