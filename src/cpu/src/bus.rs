@@ -75,7 +75,8 @@ pub enum Event {
         vector: Vector,
         /// The error code pushed, if the exception has one.
         error_code: Option<u32>,
-        /// `"exception"`, `"external"`, `"software"` or `"nmi"`.
+        /// `"exception"`, `"external"`, `"software"`, `"nmi"`; of a guest under SVM also `"virtual"` and
+        /// `"injected"`.
         source: &'static str,
         /// CS selector at the time.
         cs: u16,

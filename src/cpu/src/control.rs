@@ -260,7 +260,8 @@ impl Vcpu {
         let old = self.system.efer;
         let changes_lme = (old ^ value) & Efer::LME.bits() != 0;
         let sets_svme = value & Efer::SVME.bits() != 0 && self.svm_disabled();
-        if sets_svme || value & !self.model.efer_bits() != 0 || changes_lme && self.paging_enabled() {
+        if sets_svme || value & !self.model.efer_bits() != 0 || changes_lme && self.paging_enabled()
+        {
             return Err(Exception::GP0.into());
         }
         self.system.efer = value & !Efer::LMA.bits() | old & Efer::LMA.bits();

@@ -18,8 +18,8 @@ use crate::state::Seg;
 use crate::table::{Bound, Row};
 use crate::vcpu::{Mode, RIP, ZERO};
 use cutaway_isa::{
-    Code, DecodeError, EncodingKind, FlowControl, Instruction, MAX_LENGTH, OpKind, Register, Stream,
-    Width,
+    Code, DecodeError, EncodingKind, FlowControl, Instruction, MAX_LENGTH, OpKind, Register,
+    Stream, Width,
 };
 
 /// What runs where the decoder finds no instruction.

@@ -3,7 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cutaway::host::{FileUse, read_file};
-use cutaway::{Boot, BootError, Config, CpuModel, CpuNameError, FIRMWARE, Machine, MachineError, OnReset};
+use cutaway::{
+    Boot, BootError, Config, CpuModel, CpuNameError, FIRMWARE, Machine, MachineError, OnReset,
+};
 
 use crate::args::GuestArgs;
 use crate::exit::BAD_INPUT;

@@ -161,7 +161,9 @@ impl Emulator {
                 }
                 Exit::Budget => plain(1),
                 Exit::Halt | Exit::Shutdown => plain(ending::STOPPED),
-                Exit::Breakpoint | Exit::Watchpoint(_) | Exit::VmExit => unreachable!("nobody set any"),
+                Exit::Breakpoint | Exit::Watchpoint(_) | Exit::VmExit => {
+                    unreachable!("nobody set any")
+                }
                 Exit::Unimplemented(what) => {
                     self.unimplemented = what.what;
                     plain(ending::UNIMPLEMENTED)

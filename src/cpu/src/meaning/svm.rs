@@ -112,9 +112,7 @@ fn invlpga(e: &mut Exec<'_>) -> Done {
 /// The row of an instruction of SVM.
 pub(crate) fn row(code: Code) -> Option<Row> {
     Some(match code {
-        Code::Vmrunw | Code::Vmrund | Code::Vmrunq => {
-            Row { ends_block: true, ..Row::plain(vmrun) }
-        }
+        Code::Vmrunw | Code::Vmrund | Code::Vmrunq => Row { ends_block: true, ..Row::plain(vmrun) },
         Code::Vmloadw | Code::Vmloadd | Code::Vmloadq => Row::plain(vmload),
         Code::Vmsavew | Code::Vmsaved | Code::Vmsaveq => Row::plain(vmsave),
         // Without an intercept it is undefined.

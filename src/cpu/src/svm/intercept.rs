@@ -121,7 +121,12 @@ impl Vcpu {
             Switch::Call if event & super::event::EV != 0 => 1 << 44 | event >> 32,
             Switch::Call => 0,
         };
-        Some(Reason { code, info1: u64::from(selector), info2: info2 | resume, ..Reason::default() })
+        Some(Reason {
+            code,
+            info1: u64::from(selector),
+            info2: info2 | resume,
+            ..Reason::default()
+        })
     }
 
     /// Why the guest is left before this instruction; none if it runs. Only asked in a guest.
@@ -313,10 +318,8 @@ pub(crate) fn port_info(e: &mut Exec<'_>, port: u16, w: Width) -> Option<Reason>
             | Mnemonic::Outsw
             | Mnemonic::Outsd
     );
-    let reads = matches!(
-        i.mnemonic(),
-        Mnemonic::In | Mnemonic::Insb | Mnemonic::Insw | Mnemonic::Insd
-    );
+    let reads =
+        matches!(i.mnemonic(), Mnemonic::In | Mnemonic::Insb | Mnemonic::Insw | Mnemonic::Insd);
     let default = match e.cpu.code_size() {
         CodeSize::Bits64 => Width::Qword,
         CodeSize::Bits32 => Width::Dword,

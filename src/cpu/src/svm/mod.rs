@@ -117,7 +117,8 @@ impl Svm {
     /// could have accepted.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        let page = |address: u64| address & 0xfff == 0 && address >> crate::paging::PHYSICAL_BITS == 0;
+        let page =
+            |address: u64| address & 0xfff == 0 && address >> crate::paging::PHYSICAL_BITS == 0;
         page(self.hsave_pa)
             && self.guest.as_ref().is_none_or(|g| page(g.vmcb) && page(g.iopm) && page(g.msrpm))
     }

@@ -6,7 +6,7 @@
 
 use super::{Nested, Reason, exit, npf};
 use crate::exception::Fault;
-use crate::paging::{Access, ADDRESS, LEVELS_32, LEVELS_64, Level, PHYSICAL_BITS, code, entry};
+use crate::paging::{ADDRESS, Access, LEVELS_32, LEVELS_64, Level, PHYSICAL_BITS, code, entry};
 use crate::{Bus, Vcpu};
 use cutaway_isa::{Cr4, Efer};
 

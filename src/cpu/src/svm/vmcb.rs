@@ -294,7 +294,10 @@ impl Vmcb {
     /// Writes the low bytes of a value into a field.
     pub fn set(self, memory: &mut GuestMemory, field: Field, value: u64) {
         let size = usize::from(field.bytes).min(8);
-        memory.write(self.address.wrapping_add(u64::from(field.offset)), &value.to_le_bytes()[..size]);
+        memory.write(
+            self.address.wrapping_add(u64::from(field.offset)),
+            &value.to_le_bytes()[..size],
+        );
     }
 
     /// A segment register of the state save area. The limit of GDTR and IDTR is in its low half.

@@ -5,11 +5,12 @@
 //! The host save area has the layout of a VMCB, which the manual leaves to the implementation. What
 //! a host wrote there itself is checked like a VMCB; a state that cannot be is shutdown.
 
-use super::{Guest, Nested, Reason, SegmentField, Space, Vmcb, World, event, exit, field, vintr};
+use super::{Guest, Nested, Reason, SegmentField, Space, Vmcb, World, event, exit, field};
 use crate::exception::{Exception, Fault};
 use crate::interrupt::{Delivery, Source};
 use crate::segment::Segment;
 use crate::state::{Seg, TableRegister, gpr};
+use crate::vcpu::TraceClasses;
 use crate::{Bus, Exit, Vcpu};
 use cutaway_isa::{Cr0, Cr4, Efer, Rflags, Vector};
 use cutaway_memory::{GuestMemory, PageKind};
@@ -113,9 +114,7 @@ impl Vcpu {
     /// Does what a [`Fault::World`] asks for.
     pub(crate) fn switch_world(&mut self, bus: &mut dyn Bus) -> Result<(), Exit> {
         match self.svm_work.world.take() {
-            Some(World::Enter { vmcb, next }) => {
-                self.enter_guest(bus, vmcb, next)
-            }
+            Some(World::Enter { vmcb, next }) => self.enter_guest(bus, vmcb, next),
             Some(World::Exit(reason)) => self.leave_guest(bus, reason),
             None => unreachable!("who returns Fault::World has put the change there"),
         }
@@ -143,9 +142,10 @@ impl Vcpu {
         for ((seg, _), segment) in SEGMENTS.iter().zip(&saved.segments) {
             self.system.segments[*seg as usize] = *segment;
         }
+        let cr0 = saved.cr0 & self.model.cr0_bits() | Cr0::ET.bits();
         let s = &mut self.system;
         (s.gdtr, s.idtr) = (saved.gdtr, saved.idtr);
-        (s.cr0, s.cr3, s.cr4, s.efer) = (saved.cr0, saved.cr3, saved.cr4, saved.efer);
+        (s.cr0, s.cr3, s.cr4, s.efer) = (cr0, saved.cr3, saved.cr4, saved.efer);
         self.lazy.set_rflags(saved.rflags);
         self.rip = if saved.is_long() { saved.rip } else { saved.rip & 0xffff_ffff };
         self.r[gpr::RSP] = saved.rsp;
@@ -169,17 +169,17 @@ impl Vcpu {
         let cr0 = Cr0::from_bits_retain(s.cr0);
         let cr4 = Cr4::from_bits_retain(s.cr4);
         let efer = Efer::from_bits_retain(s.efer);
-        let paged_long = efer.contains(Efer::LME) && cr0.contains(Cr0::PG);
+        let long = efer.contains(Efer::LME) && cr0.contains(Cr0::PG);
         let code = &s.segments[1];
-        efer.contains(Efer::SVME)
-            && !(cr0.contains(Cr0::NW) && !cr0.contains(Cr0::CD))
-            && s.cr0 >> 32 == 0
+        let uncached = cr0.contains(Cr0::CD) || !cr0.contains(Cr0::NW);
+        let no_reserved_bits = s.cr0 >> 32 == 0
             && s.cr3 >> crate::paging::PHYSICAL_BITS == 0
             && s.cr4 & !self.model.cr4_bits() == 0
-            && s.efer & !self.model.efer_bits() == 0
-            && !(paged_long && !cr4.contains(Cr4::PAE))
-            && !(paged_long && !cr0.contains(Cr0::PE))
-            && !(paged_long && code.is_long() && code.is_big())
+            && s.efer & !self.model.efer_bits() == 0;
+        let fit_for_long_mode =
+            cr4.contains(Cr4::PAE) && cr0.contains(Cr0::PE) && !(code.is_long() && code.is_big());
+        let mode = !long || fit_for_long_mode;
+        efer.contains(Efer::SVME) && uncached && no_reserved_bits && mode
     }
 
     /// The consistency checks of VMRUN (§15.5.1).
@@ -242,9 +242,6 @@ impl Vcpu {
         self.system.dr6 = dr6 & 0xe00f | 0xffff_0ff0;
         self.system.dr7 = dr7 & 0xffff_2fff | 0x400;
         self.activity.sti_shadow = shadow;
-        if guest.v_intr & vintr::V_INTR_MASKING == 0 {
-            self.system.cr8 = guest.v_intr & 0xf;
-        }
         let (asid, nested) = (guest.asid, guest.nested);
         self.svm.guest = Some(guest);
         let registers = self.space_registers();
@@ -338,8 +335,11 @@ impl Vcpu {
         if kind == event::NMI {
             self.activity.nmi_blocked = true;
         }
-        let error_code = (inject & event::EV != 0 && kind == event::EXCEPTION)
-            .then_some((inject >> 32) as u32);
+        let error_code =
+            (inject & event::EV != 0 && kind == event::EXCEPTION).then_some((inject >> 32) as u32);
+        if self.traces(TraceClasses::INT) {
+            self.report(bus, vector, error_code, "injected", None);
+        }
         let rip = if behind { nrip } else { self.rip };
         let resume = self.lazy.known.contains(Rflags::RF);
         let done = match self.deliver(bus, Delivery { vector, source, error_code, rip, resume }) {
@@ -491,7 +491,8 @@ fn fit_segments(saved: &mut Saved, cpl: u16) {
     code.selector = code.selector & !3 | cpl;
 }
 
-/// The event in delivery as EXITINTINFO has it (§15.7.2, table 15-...: the format of EVENTINJ).
+/// The event in delivery as EXITINTINFO has it, which is the format of EVENTINJ (§15.7.2,
+/// "Intercepts During IDT Interrupt Delivery").
 pub(super) fn event_of(d: &Delivery, kind: u64) -> u64 {
     let code = d.error_code.map_or(0, |code| event::EV | u64::from(code) << 32);
     event::V | kind << 8 | u64::from(d.vector.0) | code
