@@ -7,6 +7,7 @@
 
 use crate::paging::PHYSICAL_BITS;
 use crate::state::{CpuState, System};
+use crate::svm::Nested;
 use cutaway_isa::{Cr0, Cr4, Efer};
 use cutaway_memory::GuestMemory;
 
@@ -16,19 +17,33 @@ const LARGE: u64 = 1 << 7;
 /// Address bits of an 8-byte entry.
 const ADDRESS: u64 = ((1 << PHYSICAL_BITS) - 1) & !0xfff;
 
+/// What a guest-physical address leads to; without nested paging to itself.
+type Lead<'a> = &'a dyn Fn(u64) -> Option<u64>;
+
 impl CpuState {
-    /// As [`System::physical_of`].
+    /// As [`System::physical_of`], of the guest where one runs; under nested paging that is
+    /// translated once more.
     #[must_use]
     pub fn physical_of(&self, memory: &GuestMemory, linear: u64) -> Option<u64> {
-        self.system.physical_of(memory, linear)
+        match self.svm.guest.as_ref().and_then(|guest| guest.nested) {
+            Some(nested) => {
+                let lead = |address| nested_walk(memory, &nested, address);
+                lead(self.system.walk(memory, linear, &lead)?)
+            }
+            None => self.system.physical_of(memory, linear),
+        }
     }
 }
 
 impl System {
     /// The physical address behind a linear one, as the page tables say now, or nothing if they
-    /// lead nowhere. A20M# is not applied.
+    /// lead nowhere. A20M# is not applied, nor is the nested paging of a guest that runs.
     #[must_use]
     pub fn physical_of(&self, memory: &GuestMemory, linear: u64) -> Option<u64> {
+        self.walk(memory, linear, &Some)
+    }
+
+    fn walk(&self, memory: &GuestMemory, linear: u64, lead: Lead<'_>) -> Option<u64> {
         let system = self;
         let long = system.efer & Efer::LMA.bits() != 0;
         let linear = if long { linear } else { linear & 0xffff_ffff };
@@ -36,24 +51,47 @@ impl System {
             return Some(linear);
         }
         if long {
-            wide_walk(memory, system.cr3 & ADDRESS, linear, 39)
+            wide_walk(memory, system.cr3 & ADDRESS, linear, 39, lead)
         } else if system.cr4 & Cr4::PAE.bits() != 0 {
             let pdpte = system.pdptes[(linear >> 30 & 3) as usize];
             if pdpte & PRESENT == 0 {
                 return None;
             }
-            wide_walk(memory, pdpte & ADDRESS, linear, 21)
+            wide_walk(memory, pdpte & ADDRESS, linear, 21, lead)
         } else {
-            narrow_walk(memory, system.cr3, linear, system.cr4 & Cr4::PSE.bits() != 0)
+            let large_pages = system.cr4 & Cr4::PSE.bits() != 0;
+            narrow_walk(memory, system.cr3, linear, large_pages, lead)
         }
     }
 }
 
+/// Through nested tables, which have the format of the host's paging.
+fn nested_walk(memory: &GuestMemory, nested: &Nested, address: u64) -> Option<u64> {
+    if nested.efer & Efer::LMA.bits() != 0 {
+        return wide_walk(memory, nested.cr3 & ADDRESS, address, 39, &Some);
+    }
+    if nested.cr4 & Cr4::PAE.bits() == 0 {
+        let large_pages = nested.cr4 & Cr4::PSE.bits() != 0;
+        return narrow_walk(memory, nested.cr3, address, large_pages, &Some);
+    }
+    let mut bytes = [0; 8];
+    memory.read((nested.cr3 & 0xffff_ffe0) + (address >> 30 & 3) * 8, &mut bytes);
+    let pdpte = u64::from_le_bytes(bytes);
+    let table = (pdpte & PRESENT != 0).then_some(pdpte & ADDRESS)?;
+    wide_walk(memory, table, address, 21, &Some)
+}
+
 /// 8-byte entries, 9 index bits a level, from the level at bit `shift` down.
-fn wide_walk(memory: &GuestMemory, mut table: u64, linear: u64, mut shift: u32) -> Option<u64> {
+fn wide_walk(
+    memory: &GuestMemory,
+    mut table: u64,
+    linear: u64,
+    mut shift: u32,
+    lead: Lead<'_>,
+) -> Option<u64> {
     loop {
         let mut bytes = [0; 8];
-        memory.read(table + (linear >> shift & 0x1ff) * 8, &mut bytes);
+        memory.read(lead(table + (linear >> shift & 0x1ff) * 8)?, &mut bytes);
         let entry = u64::from_le_bytes(bytes);
         if entry & PRESENT == 0 {
             return None;
@@ -68,10 +106,16 @@ fn wide_walk(memory: &GuestMemory, mut table: u64, linear: u64, mut shift: u32) 
 }
 
 /// 4-byte entries, 10 index bits a level. A 4 MiB page keeps address bits 39:32 in bits 20:13.
-fn narrow_walk(memory: &GuestMemory, cr3: u64, linear: u64, large_pages: bool) -> Option<u64> {
+fn narrow_walk(
+    memory: &GuestMemory,
+    cr3: u64,
+    linear: u64,
+    large_pages: bool,
+    lead: Lead<'_>,
+) -> Option<u64> {
     let read = |at: u64| {
         let mut bytes = [0; 4];
-        memory.read(at, &mut bytes);
+        memory.read(lead(at)?, &mut bytes);
         let entry = u64::from(u32::from_le_bytes(bytes));
         (entry & PRESENT != 0).then_some(entry)
     };

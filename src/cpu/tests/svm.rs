@@ -456,6 +456,21 @@ fn the_guests_page_tables_are_translated_as_written() {
     assert_eq!(exit_name(party.enter()), "VMEXIT_HLT");
 }
 
+/// What a debugger sees of a guest: linear to guest-physical to host-physical.
+#[test]
+fn looking_from_outside_goes_through_nested_tables() {
+    let mut party = Party::new("nop\nhlt");
+    party.nest();
+    party.set_nested_entry(0x35_0000, 0x36_0007);
+    party.set_nested_entry(0x35_1000, 0);
+    party.bench.cpu.vmrun(&mut party.bench.bus, VMCB).expect("the host may enter");
+    let state = party.bench.cpu.save();
+
+    assert_eq!(state.physical_of(&party.bench.bus.memory, 0x35_0123), Some(0x36_0123));
+    assert_eq!(state.physical_of(&party.bench.bus.memory, 0x35_1123), None);
+    assert_eq!(state.system.physical_of(&party.bench.bus.memory, 0x35_0123), Some(0x35_0123));
+}
+
 /// The translations of a guest outlive its #VMEXIT when nothing else ran.
 #[test]
 fn the_same_guest_again_walks_no_tables() {

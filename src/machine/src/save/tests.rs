@@ -105,3 +105,29 @@ fn ports_stop_behind_the_access_and_can_be_passed() {
     assert_eq!(accesses.len(), 3);
     assert!(accesses.iter().all(|&(port, write, _)| (port == 0x20 || port == 0x21) && write));
 }
+
+/// The ROM is a hypervisor with guests. A state saved inside one, or between its #VMEXIT and the
+/// next VMRUN, leads to the same end.
+#[test]
+fn a_machine_restored_within_a_guest_goes_on_as_the_first() {
+    let image = include_bytes!("../../../../test-roms/bin/svm.bin");
+    let cpu = CpuModel::by_name("max,+svm").unwrap();
+    let new =
+        || Machine::new(Config { memory_bytes: 2 << 20, ..Config::new(cpu) }, &Boot::Rom(image));
+    let mut whole = new().unwrap();
+    assert!(matches!(whole.run_until(100_000_000), Stop::DebugExit(33)));
+    let mut machine = new().unwrap();
+    let (mut at, mut within) = (0, 0);
+    while matches!(machine.run_until(at), Stop::Limit) {
+        let inside = machine.vcpu().svm().guest.is_some();
+        at += if inside { 1 } else { 97 };
+        if inside || at % 11 == 0 {
+            within += u32::from(inside);
+            machine = copy(&machine);
+        }
+    }
+
+    assert!(within > 100, "{within} states within a guest");
+    assert_eq!(machine.ticks(), whole.ticks());
+    assert_eq!(machine.state_hash().unwrap(), whole.state_hash().unwrap());
+}
