@@ -149,6 +149,8 @@ impl Machine {
                         return stop;
                     }
                 }
+                // Only a monitor outside asks for it; the machine goes on in the host.
+                Exit::VmExit => self.exits.other += 1,
                 Exit::Breakpoint => return Stop::Breakpoint,
                 Exit::Watchpoint(touch) => return Stop::Watchpoint(touch),
                 Exit::Exception(exception) => return Stop::Exception(exception.vector),

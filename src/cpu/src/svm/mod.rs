@@ -223,7 +223,10 @@ impl Vcpu {
     }
 
     /// Whether [`Vcpu::run`] returns [`Exit::VmExit`] behind each #VMEXIT instead of going on in
-    /// the host. By then the VMCB is written and the host state loaded.
+    /// the host. By then the VMCB is written and the host state loaded; the TLB still holds the
+    /// guest's translations, which serve it again if it is entered next with TLB_CONTROL 0. Who
+    /// changes page tables, code or paging registers of the guest in between says so, by TLB_CONTROL
+    /// and [`Vcpu::drop_code`]. [`Vcpu::load`] drops all translations.
     pub fn set_vmexit_stops(&mut self, on: bool) {
         self.svm_work.stops = on;
     }
