@@ -456,6 +456,88 @@ fn the_guests_page_tables_are_translated_as_written() {
     assert_eq!(exit_name(party.enter()), "VMEXIT_HLT");
 }
 
+/// §15.25.10: PDPTEs of a PAE guest are read in the walk, through the nested tables.
+#[test]
+fn a_pae_guest_runs_under_nested_tables() {
+    let mut party = Party::new("");
+    let code = bytes(CodeSize::Bits32, 0x1000, "mov eax, [0x5000]\nhlt");
+    let memory = &mut party.bench.bus.memory;
+    memory.write(0x35_0000, &0x35_1001_u64.to_le_bytes());
+    memory.write(0x35_1000, &0x35_2007_u64.to_le_bytes());
+    memory.write(0x35_2008, &(GUEST_CODE | 7).to_le_bytes());
+    memory.write(0x35_2028, &0x36_0007_u64.to_le_bytes());
+    memory.write(0x37_0000, &0x1234_5678_u64.to_le_bytes());
+    memory.write(GUEST_CODE, &code);
+    party.nest();
+    party.set_nested_entry(0x36_0000, 0x37_0007);
+    for (field, value) in [
+        (field::CR0, 0x8000_0033),
+        (field::CR3, 0x35_0000),
+        (field::CR4, 0x620),
+        (field::EFER, 0x1000),
+        (field::RIP, 0x1000),
+    ] {
+        party.set(field, value);
+    }
+    let cs = Segment { selector: 8, attributes: 0xc09b, limit: u32::MAX, base: 0 };
+    Vmcb { address: VMCB }.set_segment(&mut party.bench.bus.memory, SegmentField::Cs, &cs);
+
+    assert_eq!(exit_name(party.enter()), "VMEXIT_HLT");
+    assert_eq!(party.get(field::RAX), 0x1234_5678);
+
+    party.set(field::RIP, 0x1000);
+    party.set(field::TLB_CONTROL, 1);
+    party.set_nested_entry(0x35_0000, 0);
+    assert_eq!(exit_name(party.enter()), "VMEXIT_NPF");
+    assert_eq!(party.get(field::EXITINFO2), 0x35_0000);
+    assert_eq!(party.get(field::EXITINFO1) >> 32, 2, "of the guest's tables");
+}
+
+/// §15.25.5: without paging of its own a guest's linear addresses are guest-physical ones.
+#[test]
+fn a_guest_without_paging_is_translated_once() {
+    let mut party = Party::new("");
+    let code = bytes(CodeSize::Bits32, GUEST_CODE, "mov eax, [0x350000]\nhlt");
+    party.bench.bus.memory.write(GUEST_CODE, &code);
+    party.bench.bus.memory.write(0x36_0000, &0x77_u32.to_le_bytes());
+    party.nest();
+    party.set_nested_entry(0x35_0000, 0x36_0007);
+    for (field, value) in [(field::CR0, 0x33), (field::CR4, 0), (field::EFER, 0x1000)] {
+        party.set(field, value);
+    }
+    let cs = Segment { selector: 8, attributes: 0xc09b, limit: u32::MAX, base: 0 };
+    Vmcb { address: VMCB }.set_segment(&mut party.bench.bus.memory, SegmentField::Cs, &cs);
+
+    assert_eq!(exit_name(party.enter()), "VMEXIT_HLT");
+    assert_eq!(party.get(field::RAX), 0x77);
+}
+
+/// §15.5.1, TSC_OFFSET.
+#[test]
+fn the_time_stamp_counter_of_a_guest_is_offset() {
+    let mut party = Party::new("rdtsc\nhlt");
+    party.set(field::TSC_OFFSET, 0x1000_0000);
+
+    assert_eq!(exit_name(party.enter()), "VMEXIT_HLT");
+    let tsc = party.get(field::RAX);
+    assert!((0x1000_0000..0x1000_0010).contains(&tsc), "{tsc:x}");
+}
+
+/// §15.17: with GIF clear interrupts wait, and STGI lets them in.
+#[test]
+fn interrupts_wait_for_stgi() {
+    let mut party = Party::with_host("clgi\nsti\nnop\nmov ebx, 1\nstgi\nmov ebx, 2\nhlt", "hlt");
+    party.bench.edit(|s| {
+        s.system.idtr.base = GUEST_IDT;
+        s.system.gdtr.base = GUEST_GDT;
+    });
+    party.bench.bus.intr = true;
+
+    let state = party.bench.run_to_halt();
+
+    assert_eq!((state.rip, state.gpr[gpr::RBX]), (HANDLER + 16 * 0x20 + 1, 1));
+}
+
 /// What a debugger sees of a guest: linear to guest-physical to host-physical.
 #[test]
 fn looking_from_outside_goes_through_nested_tables() {
