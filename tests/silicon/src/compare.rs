@@ -55,7 +55,7 @@ fn stores_mxcsr_mask(code: Code) -> bool {
 }
 
 /// Where the memory operand lies: its offset in the window.
-fn operand_offset(generated: &Generated) -> Option<u64> {
+pub(crate) fn operand_offset(generated: &Generated) -> Option<u64> {
     let instruction = &generated.encoding.instruction;
     let registers = &generated.case.registers;
     let operand =

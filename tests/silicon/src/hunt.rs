@@ -11,24 +11,63 @@ use cutaway_silicon::generate::{Generated, Generator, forms, noise};
 use cutaway_silicon::judge::{Judge, Wrong};
 use cutaway_silicon::oracle::Oracle;
 use cutaway_silicon::vectors::CASES;
-use cutaway_silicon::{capture as capturing, compare, shrink::shrink, vectors};
+use cutaway_silicon::{capture as capturing, compare, shrink::shrink, vectors, vendor};
 use iced_x86::Code;
 
 use crate::bar;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Says so if this host's CPU is not the one that the vectors, and with them all undefined
-/// results, are of.
-fn tell_apart_cpus() {
-    let (here, all) = (capturing::header(), vectors::read_all(&vectors::folder()));
-    let captured = all.ok().and_then(|all| Some(all.into_iter().next()?.header));
-    if let Some(captured) = captured.filter(|captured| captured.signature != here.signature) {
-        eprintln!(
-            "this host's CPU is {}; Cutaway follows {} where the manuals leave a result undefined: \
-             a difference may be one between these two",
-            here.cpu, captured.cpu
-        );
+/// The host's CPU beside the one that the vectors, and with them all undefined results, are of.
+struct Host {
+    /// Of another vendor.
+    foreign: bool,
+    /// Cases of each of [`vendor::DIFFERENCES`].
+    explained: [u64; vendor::DIFFERENCES.len()],
+}
+
+impl Host {
+    /// Says so if it is another CPU.
+    fn new() -> Self {
+        let (here, all) = (capturing::header(), vectors::read_all(&vectors::folder()));
+        let captured = all.ok().and_then(|all| Some(all.into_iter().next()?.header));
+        let other = captured.filter(|captured| captured.signature != here.signature);
+        let vendor = |cpu: &str| cpu.split(' ').next().map(str::to_owned);
+        let foreign =
+            other.as_ref().is_some_and(|captured| vendor(&captured.cpu) != vendor(&here.cpu));
+        if let Some(captured) = other {
+            let told = if foreign {
+                "differences that the manuals document between the two vendors are counted apart"
+            } else {
+                "a difference may be one between these two"
+            };
+            eprintln!(
+                "this host's CPU is {}; Cutaway follows {} where the manuals leave a result \
+                 undefined: {told}",
+                here.cpu, captured.cpu
+            );
+        }
+        Self { foreign, explained: [0; vendor::DIFFERENCES.len()] }
+    }
+
+    /// Whether an outcome of ours is wrong.
+    fn refutes(&mut self, generated: &Generated, silicon: &Outcome, ours: &Outcome) -> bool {
+        let code = generated.encoding.instruction.code();
+        if !differs(code, silicon, ours) {
+            return false;
+        }
+        let explained =
+            self.foreign.then(|| vendor::explanation(generated, silicon, ours)).flatten();
+        explained.inspect(|&number| self.explained[number] += 1).is_none()
+    }
+
+    /// Prints how often the vendors differed.
+    fn print_explained(&self) {
+        for (known, count) in vendor::DIFFERENCES.iter().zip(self.explained) {
+            if count > 0 {
+                println!("  between the vendors: {count} of {} ({})", known.what, known.source);
+            }
+        }
     }
 }
 
@@ -149,7 +188,7 @@ pub(crate) fn live(
     cases: u64,
     limits: Limits,
 ) -> Result<bool> {
-    tell_apart_cpus();
+    let mut host = Host::new();
     let (mut oracle, mut judge) = (Oracle::new()?, Judge::new(MODEL)?);
     let forms: Vec<_> = forms::all()
         .into_iter()
@@ -169,8 +208,8 @@ pub(crate) fn live(
             let made: Vec<_> = indices.map_while(|index| generator.generate(index)).collect();
             let (mut wrong, mut first) = (0, None);
             for batch in made.chunks(Oracle::BATCH) {
-                let mut fails = |_: &Generated, silicon: &Outcome, ours: &Outcome| {
-                    differs(form.code, silicon, ours)
+                let mut fails = |generated: &Generated, silicon: &Outcome, ours: &Outcome| {
+                    host.refutes(generated, silicon, ours)
                 };
                 let judged =
                     judge_batch(&mut oracle, &mut judge, batch, &mut outcomes, &mut fails)?;
@@ -190,7 +229,7 @@ pub(crate) fn live(
                 && failures.insert(form.label(), wrong).is_none()
             {
                 bar.suspend(|| println!("{}: {wrong} of {} cases", form.label(), made.len()));
-                let text = explain(&mut oracle, &mut judge, &found)?;
+                let text = explain(&mut oracle, &mut judge, &mut host, &found)?;
                 bar.suspend(|| print!("{text}"));
             }
             let over = limits.time.is_some_and(|time| started.elapsed() >= time);
@@ -206,12 +245,17 @@ pub(crate) fn live(
         failures.len(),
         oracle.lost()
     );
+    host.print_explained();
     Ok(failures.is_empty())
 }
 
 /// Shrinks a failure and describes it: the instruction, what it starts from, both results.
-fn explain(oracle: &mut Oracle, judge: &mut Judge, found: &Found) -> Result<String> {
-    let code = found.generated.encoding.instruction.code();
+fn explain(
+    oracle: &mut Oracle,
+    judge: &mut Judge,
+    host: &mut Host,
+    found: &Found,
+) -> Result<String> {
     let mut both = |generated: &Generated| -> Option<(Outcome, Outcome)> {
         match found.wrong {
             Wrong::Silicon => {
@@ -225,9 +269,12 @@ fn explain(oracle: &mut Oracle, judge: &mut Judge, found: &Found) -> Result<Stri
             }
         }
     };
-    let mut fails =
-        |generated: &Generated| both(generated).is_some_and(|(a, b)| differs(code, &a, &b));
+    let explained = host.explained;
+    let mut fails = |generated: &Generated| {
+        both(generated).is_some_and(|(a, b)| host.refutes(generated, &a, &b))
+    };
     let small = shrink(&found.generated, &mut fails);
+    host.explained = explained;
     let Some((a, b)) = both(&small) else { return Ok(String::new()) };
     let (left, right) = match found.wrong {
         Wrong::Silicon => ("silicon", "cutaway"),
@@ -256,7 +303,7 @@ fn explain(oracle: &mut Oracle, judge: &mut Judge, found: &Found) -> Result<Stri
 
 /// Random bytes as code.
 pub(crate) fn random(cases: u64, seed: u64, size: Option<u32>, most: usize) -> Result<bool> {
-    tell_apart_cpus();
+    let mut host = Host::new();
     let (mut oracle, mut judge) = (Oracle::new()?, Judge::new(MODEL)?);
     let sizes: Vec<CodeSize> = [CodeSize::Bits16, CodeSize::Bits32, CodeSize::Bits64]
         .into_iter()
@@ -274,12 +321,11 @@ pub(crate) fn random(cases: u64, seed: u64, size: Option<u32>, most: usize) -> R
         index += count;
         let mut fails = |generated: &Generated, silicon: &Outcome, ours: &Outcome| {
             *endings.entry(compare::ending_name(silicon.ending.vector)).or_default() += 1;
-            let code = generated.encoding.instruction.code();
             if !noise::is_comparable(generated) {
                 skipped += 1;
                 return false;
             }
-            silicon.ending.vector != ending::SYSTEM_CALL && differs(code, silicon, ours)
+            silicon.ending.vector != ending::SYSTEM_CALL && host.refutes(generated, silicon, ours)
         };
         let Judged { wrong, unstable: more, first } =
             judge_batch(&mut oracle, &mut judge, &made, &mut outcomes, &mut fails)?;
@@ -289,7 +335,7 @@ pub(crate) fn random(cases: u64, seed: u64, size: Option<u32>, most: usize) -> R
             && noise::is_comparable(&found.generated)
         {
             failures += wrong as usize;
-            let text = explain(&mut oracle, &mut judge, &found)?;
+            let text = explain(&mut oracle, &mut judge, &mut host, &found)?;
             bar.suspend(|| print!("{wrong} in {count}:\n{text}"));
         }
     }
@@ -301,5 +347,6 @@ pub(crate) fn random(cases: u64, seed: u64, size: Option<u32>, most: usize) -> R
     for (name, count) in endings {
         println!("  {name}: {count}");
     }
+    host.print_explained();
     Ok(failures == 0)
 }

@@ -19,3 +19,4 @@ pub mod place;
 pub mod report;
 pub mod shrink;
 pub mod vectors;
+pub mod vendor;
