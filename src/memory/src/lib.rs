@@ -11,4 +11,4 @@ mod backing;
 mod map;
 
 pub use backing::{Backing, FILE_ALIGN, FILE_SLACK, MemoryError, Scalar};
-pub use map::{DirtyFor, GuestMemory, PAGE_BITS, PAGE_SIZE, PageKind};
+pub use map::{DirtyFor, GuestMemory, PAGE_BITS, PAGE_SIZE, PageKind, Space};

@@ -33,6 +33,15 @@ pub enum DirtyFor {
     Checkpoint,
 }
 
+/// One of the spaces of addresses of a memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space(usize);
+
+impl Space {
+    /// The space that every memory has.
+    pub const FIRST: Self = Self(0);
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Region {
     start: u64,
@@ -46,7 +55,11 @@ struct Region {
 pub struct GuestMemory {
     backing: Backing,
     used: usize,
+    /// The map of the selected space.
     regions: Vec<Region>,
+    /// The maps of the other spaces; that of the selected one stands empty.
+    spaces: Vec<Vec<Region>>,
+    selected: usize,
     touched: Vec<u64>,
     /// By [`DirtyFor`].
     dirty: [Vec<u64>; 2],
@@ -88,7 +101,16 @@ impl GuestMemory {
     pub fn over(backing: Backing) -> Self {
         let none = vec![0; (backing.len() >> PAGE_BITS).div_ceil(64)];
         let dirty = [none.clone(), none.clone()];
-        Self { backing, used: 0, regions: Vec::new(), touched: none, dirty, original: None }
+        Self {
+            backing,
+            used: 0,
+            regions: Vec::new(),
+            spaces: vec![Vec::new()],
+            selected: 0,
+            touched: none,
+            dirty,
+            original: None,
+        }
     }
 
     /// A copy to be thrown away: the same map, and bytes of its own. A page is copied when
@@ -98,6 +120,8 @@ impl GuestMemory {
         let mut copy = Self::over(Backing::new(self.backing.len())?);
         copy.used = self.used;
         copy.regions.clone_from(&self.regions);
+        copy.spaces.clone_from(&self.spaces);
+        copy.selected = self.selected;
         let copied = RefCell::new(vec![0; (self.backing.len() >> PAGE_BITS).div_ceil(64)]);
         copy.original = Some(Original { backing: self.backing.clone(), copied });
         Ok(copy)
@@ -136,6 +160,31 @@ impl GuestMemory {
         }
         self.insert(Region { start, len, offset: of.offset + within as usize, rom: of.rom });
         Ok(())
+    }
+
+    /// Adds a space of addresses of its own, in which the whole backing is RAM from address 0 on:
+    /// the physical memory of a machine whose guests see parts of it. The space there is from the
+    /// beginning stays selected.
+    pub fn add_physical_space(&mut self) -> Space {
+        let len = self.backing.len() as u64;
+        self.spaces.push(vec![Region { start: 0, len, offset: 0, rom: false }]);
+        Space(self.spaces.len() - 1)
+    }
+
+    /// Whether addresses are now those of a guest, in a memory that has others too.
+    #[must_use]
+    pub fn is_of_guest(&self) -> bool {
+        self.spaces.len() > 1 && self.selected == 0
+    }
+
+    /// From now on addresses are of this space.
+    ///
+    /// # Panics
+    /// If the space is of another memory.
+    pub fn select(&mut self, space: Space) {
+        std::mem::swap(&mut self.regions, &mut self.spaces[self.selected]);
+        self.selected = space.0;
+        std::mem::swap(&mut self.regions, &mut self.spaces[self.selected]);
     }
 
     fn add(&mut self, start: u64, len: u64, rom: bool) -> Result<usize, MemoryError> {
