@@ -98,12 +98,22 @@ pub(crate) struct Blocks {
     /// Key: backing offset and mode. Value: index of the first operation.
     index: Map<u64, u32>,
     pages: Map<usize, Page>,
-    /// Raised when any translation changes.
-    generation: u64,
-    /// Raised when translations of global pages change too.
-    global_generation: u64,
+    generation: Generation,
+    /// The last generation there was, in any world.
+    newest: u64,
+    /// The generation in which everything was dropped last.
+    cleared: u64,
     /// Blocks decoded so far, for statistics.
     pub(crate) decoded: u64,
+}
+
+/// When the translations that links rest on changed last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Generation {
+    /// Of any page.
+    any: u64,
+    /// Of global pages.
+    global: u64,
 }
 
 fn key(start: usize, mode: Mode) -> u64 {
@@ -125,8 +135,9 @@ impl Blocks {
             jumps: Box::new([Jump { rip: 0, stamp: u64::MAX - 1, first: 0 }; JUMPS]),
             index: Map::default(),
             pages: Map::default(),
-            generation: 0,
-            global_generation: 0,
+            generation: Generation::default(),
+            newest: 0,
+            cleared: 0,
             decoded: 0,
         }
     }
@@ -134,7 +145,7 @@ impl Blocks {
     /// What a link must carry to be followed in this mode now. `global` says that the code lies
     /// in pages that a load of CR3 does not affect.
     pub(crate) fn stamp(&self, mode: Mode, global: bool) -> u64 {
-        let generation = if global { self.global_generation } else { self.generation };
+        let generation = if global { self.generation.global } else { self.generation.any };
         // Both count the same generations, so the stamps must tell which of them it is.
         let generation = generation << 17 | u64::from(global) << 16;
         // A branch may cross the limit, so every block is entered through the outer loop.
@@ -144,15 +155,27 @@ impl Blocks {
 
     /// Voids the links, keeping the blocks: translations changed, of global pages too if `global`.
     pub(crate) fn unlink(&mut self, global: bool) {
-        self.generation += 1;
+        self.newest += 1;
+        self.generation.any = self.newest;
         if global {
-            self.global_generation = self.generation;
+            self.generation.global = self.newest;
         }
+    }
+
+    /// Goes on with the translations of another world. Returns the present generation.
+    pub(crate) fn exchange(&mut self, other: Generation) -> Generation {
+        let present = std::mem::replace(&mut self.generation, other);
+        // The default generation is of a world that was never in, or has forgotten its pages.
+        if other.global <= self.cleared {
+            self.unlink(true);
+        }
+        present
     }
 
     /// Drops everything.
     pub(crate) fn clear(&mut self) {
         self.unlink(true);
+        self.cleared = self.newest - 1;
         self.ops.clear();
         self.cold.clear();
         self.links.clear();

@@ -45,6 +45,11 @@ pub trait Bus {
         let _ = (asserted, at);
     }
 
+    /// A character for the console of a guest that asks its monitor to print it.
+    fn console(&mut self, byte: u8) {
+        let _ = byte;
+    }
+
     /// An event of a class that [`crate::Vcpu::set_trace`] asked for.
     fn trace(&mut self, event: &Event) {
         let _ = event;

@@ -132,7 +132,7 @@ impl Vcpu {
                 self.system.cr2 = next.address;
             }
             let intercepted = self.intercepted_exceptions >> next.vector.0 & 1 != 0;
-            if intercepted && !self.stops.passes(self.ticks) {
+            if self.monitored || intercepted && !self.stops.passes(self.ticks) {
                 return Err(Exit::Exception(next));
             }
             self.report_exception(bus, next);

@@ -48,6 +48,7 @@ mod translate;
 mod values;
 mod vcpu;
 pub mod vector;
+mod world;
 
 pub use bus::{Bus, Event, Pins};
 pub use exception::Exception;
@@ -60,3 +61,4 @@ pub use stops::{Touch, Watch};
 pub use table::is_implemented;
 pub use tlb::{Known, Translations};
 pub use vcpu::{TraceClasses, Vcpu};
+pub use world::{Probe, Walk, World};

@@ -88,6 +88,12 @@ impl CpuModel {
         Self { level, svm: false }
     }
 
+    /// The same with SVM, if it can have it.
+    #[must_use]
+    pub fn with_svm(self) -> Option<Self> {
+        self.has_long_mode().then_some(Self { svm: true, ..self })
+    }
+
     /// The model of a name as `--cpu` takes it: that of a level, with `,+svm` or `,-svm` behind it.
     ///
     /// # Errors

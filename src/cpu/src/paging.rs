@@ -55,6 +55,16 @@ pub(crate) struct Translation {
     pub(crate) global: bool,
     /// log2 of the page's size.
     pub(crate) page_bits: u32,
+    /// The entries allow CPL 3.
+    pub(crate) user: bool,
+    /// The entries allow writing, whoever asks.
+    pub(crate) rights_writable: bool,
+    /// An entry forbids execution.
+    pub(crate) no_execute: bool,
+    /// Addresses of the entries read, root first, and log2 of what each covers.
+    pub(crate) entries: [(u64, u32); 4],
+    /// How many of them.
+    pub(crate) depth: usize,
 }
 
 /// One level of a walk: entry size, index position, where PS is allowed.
@@ -135,6 +145,11 @@ impl Vcpu {
                 // Turning paging on drops everything.
                 global: true,
                 page_bits: 12,
+                user: true,
+                rights_writable: true,
+                no_execute: false,
+                entries: [(0, 0); 4],
+                depth: 0,
             });
         }
         self.svm_work.counts.walks += 1;
@@ -232,7 +247,22 @@ impl Vcpu {
             let page = self.nested(bus, physical, access, Stage::Final)?;
             let (physical, writable) = (page.physical, writable && page.writable);
             let dirty = marked & entry::D != 0 && page.dirty;
-            return Ok(Translation { physical, writable, dirty, global, page_bits: level.shift });
+            let mut entries = [(0, 0); 4];
+            for (entry, (&(at, _), level)) in entries.iter_mut().zip(visited.iter().zip(levels)) {
+                *entry = (at, level.shift);
+            }
+            return Ok(Translation {
+                physical,
+                writable,
+                dirty,
+                global,
+                page_bits: level.shift,
+                user: rights & entry::US != 0,
+                rights_writable: rights & entry::RW != 0,
+                no_execute: no_execute != 0,
+                entries,
+                depth: depth + 1,
+            });
         }
         unreachable!("the last level is a leaf")
     }

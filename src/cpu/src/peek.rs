@@ -26,11 +26,12 @@ impl CpuState {
     #[must_use]
     pub fn physical_of(&self, memory: &GuestMemory, linear: u64) -> Option<u64> {
         match self.svm.guest.as_ref().and_then(|guest| guest.nested) {
-            Some(nested) => {
+            // A monitor outside shows the memory as the guest has it.
+            Some(nested) if !memory.is_of_guest() => {
                 let lead = |address| nested_walk(memory, &nested, address);
                 lead(self.system.walk(memory, linear, &lead)?)
             }
-            None => self.system.physical_of(memory, linear),
+            _ => self.system.physical_of(memory, linear),
         }
     }
 }

@@ -151,6 +151,14 @@ impl Vcpu {
         self.tlb.watch(self.stops.watched.clone(), all);
     }
 
+    /// After another TLB has come in: what is watched may have changed since it was there.
+    pub(crate) fn watch_pages_again(&mut self) {
+        let wanted = !self.stops.watched.is_empty() || self.traces(TraceClasses::MEM);
+        if wanted || self.tlb.is_watching() {
+            self.watch_pages();
+        }
+    }
+
     /// Goes on from here: breakpoints and intercepted exceptions do not stop at this tick.
     pub fn pass_stops(&mut self) {
         self.stops.passed = Some(self.ticks);

@@ -237,6 +237,11 @@ impl Tlb {
         }
     }
 
+    /// Whether any page counts as watched.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.watch_all || !self.watched.is_empty()
+    }
+
     /// Indexes of the filled entries.
     fn indexes(&self) -> Vec<usize> {
         let words = self.filled.iter().enumerate();

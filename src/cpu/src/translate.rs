@@ -328,6 +328,7 @@ impl Vcpu {
         let (first, fresh) = self.blocks.insert(backing, at, self.mode, &mut ops);
         self.decoding = ops;
         if fresh {
+            self.protections += 1;
             self.tlb.protect(backing & !0xfff);
         }
         Some(first)

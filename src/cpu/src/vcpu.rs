@@ -95,6 +95,18 @@ pub struct Vcpu {
     pub(crate) stops: Stops,
     /// Exceptions that leave `run` instead of being delivered, a bit a vector.
     pub(crate) intercepted_exceptions: u32,
+    /// All exceptions leave `run`: a monitor has the CPU.
+    pub(crate) monitored: bool,
+    /// How often something asked that writes be told of, in every world.
+    pub(crate) protections: u64,
+}
+
+/// What a world's cached code and translations are valid for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Generations {
+    pub(crate) blocks: crate::block::Generation,
+    protections: u64,
+    global_code: bool,
 }
 
 /// The offsets of a segment that can be reached without further checks.
@@ -194,6 +206,8 @@ impl Vcpu {
             trace: TraceClasses::empty(),
             stops: Stops::default(),
             intercepted_exceptions: 0,
+            monitored: false,
+            protections: 0,
         };
         vcpu.load(&reset);
         vcpu
@@ -290,6 +304,12 @@ impl Vcpu {
         }
     }
 
+    /// Offset of the next instruction in CS.
+    #[must_use]
+    pub fn rip(&self) -> u64 {
+        self.rip
+    }
+
     /// A general register, by its number in encodings.
     #[must_use]
     pub fn gpr(&self, number: usize) -> u64 {
@@ -320,7 +340,18 @@ impl Vcpu {
     /// Makes the first write to each page slow again, as
     /// [`cutaway_memory::GuestMemory::clear_dirty`] needs it.
     pub fn protect_memory(&mut self) {
+        self.protections += 1;
         self.tlb.protect_all();
+    }
+
+    /// Takes another world's generations up, with its TLB in place.
+    pub(crate) fn exchange_generations(&mut self, other: &mut Generations) {
+        let blocks = self.blocks.exchange(other.blocks);
+        if other.protections != self.protections {
+            self.tlb.protect_all();
+        }
+        let global_code = std::mem::replace(&mut self.global_code, other.global_code);
+        *other = Generations { blocks, protections: self.protections, global_code };
     }
 
     /// Instructions retired plus ticks skipped.

@@ -231,6 +231,20 @@ impl Vcpu {
         self.svm_work.stops = on;
     }
 
+    /// As a write to the MSR VM_HSAVE_PA: where VMRUN keeps the host state. Not the address of a
+    /// page: nothing happens.
+    pub fn set_host_save_area(&mut self, address: u64) {
+        if check_page(address).is_ok() {
+            self.svm.hsave_pa = address;
+        }
+    }
+
+    /// As STGI.
+    pub fn set_gif(&mut self) {
+        self.svm.gif = true;
+        self.attention = true;
+    }
+
     /// The state of SVM.
     #[must_use]
     pub fn svm(&self) -> &Svm {
