@@ -1,0 +1,360 @@
+//! Hardware assistance: the guest runs in the CPU's guest mode (AMD SVM) with nested paging.
+//!
+//! The monitor keeps the virtual CPU in a VMCB and enters the guest by VMRUN; what it asked to intercept
+//! comes back by #VMEXIT. Between runs the CPU may be in the guest, whose registers it then has in
+//! truth; after a #VMEXIT the state is brought into the guest's own world, where one instruction is emulated.
+//!
+//! Source: AMD APM vol. 2 §15, "Secure Virtual Machine".
+
+use cutaway_cpu::svm::{SegmentField, Vmcb, event, exit, field, vintr};
+use cutaway_cpu::{Bus, Exit, Seg, Segment, System, TableRegister, Vcpu};
+use cutaway_isa::{Cr0, Cr4, Efer, Rflags, msr};
+use cutaway_memory::{GuestMemory, Space};
+
+use crate::exits::Reason;
+use crate::physical::PhysicalBus;
+use crate::vm::Vm;
+
+/// Segment registers in the VMCB that VMRUN loads.
+const SEGMENTS: [(Seg, SegmentField); 4] = [
+    (Seg::Es, SegmentField::Es),
+    (Seg::Cs, SegmentField::Cs),
+    (Seg::Ss, SegmentField::Ss),
+    (Seg::Ds, SegmentField::Ds),
+];
+/// What leaves the guest, beside all ports and most MSRs.
+const INTERCEPTS: [u64; 14] = [
+    exit::INTR,
+    exit::CPUID,
+    exit::HLT,
+    exit::IOIO,
+    exit::MSR,
+    exit::SHUTDOWN,
+    exit::VMRUN,
+    exit::VMMCALL,
+    exit::VMLOAD,
+    exit::VMSAVE,
+    exit::STGI,
+    exit::CLGI,
+    exit::SKINIT,
+    exit::INVLPGA,
+];
+/// MSRs that the guest has to itself: VMRUN leaves them alone.
+const OWN_MSRS: [u32; 10] = [
+    msr::FS_BASE,
+    msr::GS_BASE,
+    msr::KERNEL_GS_BASE,
+    msr::STAR,
+    msr::LSTAR,
+    msr::CSTAR,
+    msr::SFMASK,
+    msr::SYSENTER_CS,
+    msr::SYSENTER_ESP,
+    msr::SYSENTER_EIP,
+];
+const GUEST_ASID: u64 = 1;
+const RAX: usize = 0;
+const RSP: usize = 4;
+
+/// The pages of the monitor's memory that SVM needs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pages {
+    vmcb: Vmcb,
+    host_save: u64,
+    iopm: u64,
+    msrpm: u64,
+    /// For the host's CR3: the host executes nothing while a guest is there.
+    host_root: u64,
+}
+
+impl Pages {
+    pub(crate) fn at(start: u64) -> Self {
+        let page = |n: u64| start + n * 0x1000;
+        let vmcb = Vmcb { address: page(0) };
+        Self { vmcb, host_save: page(1), host_root: page(2), iopm: page(3), msrpm: page(6) }
+    }
+}
+
+/// The host's own registers: 64-bit mode, flat segments.
+fn host(guest: &System, pages: &Pages) -> System {
+    let mut system = guest.clone();
+    let flat = |selector, attributes| Segment { selector, attributes, limit: u32::MAX, base: 0 };
+    system.segments[Seg::Cs as usize] = flat(0x08, 0xa09b);
+    for seg in [Seg::Es, Seg::Ss, Seg::Ds] {
+        system.segments[seg as usize] = flat(0x10, 0xc093);
+    }
+    system.gdtr = TableRegister { base: 0, limit: 0 };
+    system.idtr = system.gdtr;
+    system.cr0 = (Cr0::PG | Cr0::PE | Cr0::WP | Cr0::ET | Cr0::NE).bits();
+    system.cr3 = pages.host_root;
+    system.cr4 = Cr4::PAE.bits();
+    system.efer = (Efer::SVME | Efer::LME | Efer::LMA | Efer::NXE).bits();
+    system.dr7 = 0x400;
+    system
+}
+
+impl Vm {
+    /// Lets the guest run until something ends the run; see [`Vm::run`].
+    pub(crate) fn run_hardware(&mut self, vcpu: &mut Vcpu, bus: &mut dyn Bus, limit: u64) -> Exit {
+        vcpu.set_vmexit_stops(true);
+        loop {
+            let left = limit.min(bus.stop_at()).saturating_sub(vcpu.ticks());
+            if left == 0 {
+                return Exit::Budget;
+            }
+            if vcpu.svm().guest.is_none() {
+                match self.prepare(vcpu, bus) {
+                    Ok(true) => {}
+                    Ok(false) => continue,
+                    Err(exit) => return exit,
+                }
+                if let Err(exit) = self.enter(vcpu, bus)
+                    && exit != Exit::VmExit
+                {
+                    return exit;
+                }
+            }
+            let exit = if vcpu.svm().guest.is_some() {
+                bus.memory().select(self.physical);
+                let interrupts = !self.window;
+                let exit = vcpu.run(&mut PhysicalBus { guest: bus, interrupts }, left);
+                bus.memory().select(Space::FIRST);
+                exit
+            } else {
+                Exit::VmExit
+            };
+            match exit {
+                Exit::VmExit => {
+                    self.leave(vcpu, bus);
+                    if let Err(exit) = self.serve_exit(vcpu, bus) {
+                        return exit;
+                    }
+                }
+                Exit::Budget => return Exit::Budget,
+                exit => return exit,
+            }
+        }
+    }
+
+    /// What is to be done in the guest's own world before it can be entered. Returns whether it
+    /// can.
+    fn prepare(&mut self, vcpu: &mut Vcpu, bus: &mut dyn Bus) -> Result<bool, Exit> {
+        let activity = *vcpu.activity();
+        let waits = bus.pins().intr && vcpu.rflags() & Rflags::IF.bits() != 0;
+        if activity.halted || activity.shut_down || activity.debug_trap != 0 || activity.nmi_pending
+        {
+            if waits && activity.halted {
+                self.count(Reason::Interrupt);
+            }
+            return self.step(vcpu, bus).map(|()| false);
+        }
+        Ok(true)
+    }
+
+    /// Executes one instruction on the virtual CPU, or delivers what is due.
+    fn step(&mut self, vcpu: &mut Vcpu, bus: &mut dyn Bus) -> Result<(), Exit> {
+        match vcpu.run(bus, 1) {
+            Exit::Budget => Ok(()),
+            exit => Err(exit),
+        }
+    }
+
+    /// VMRUN: from the guest's own world through the VMCB into the guest.
+    fn enter(&mut self, vcpu: &mut Vcpu, bus: &mut dyn Bus) -> Result<(), Exit> {
+        let pages = self.layout.svm;
+        let vmcb = pages.vmcb;
+        let guest = vcpu.system().clone();
+        let rflags = vcpu.rflags();
+        let activity = *vcpu.activity();
+        let shadow = activity.sti_shadow || activity.ss_shadow;
+        let open = rflags & Rflags::IF.bits() != 0 && !shadow;
+        let mut inject = std::mem::take(&mut self.reinject);
+        let mut v_intr = vintr::V_INTR_MASKING;
+        self.window = false;
+        if bus.pins().intr {
+            if open && inject & event::V == 0 {
+                let vector = bus.acknowledge(vcpu.ticks());
+                inject = event::V | event::INTR << 8 | u64::from(vector.0);
+                self.count(Reason::Interrupt);
+            } else {
+                // As soon as the guest lets interrupts in, it leaves for the monitor.
+                self.window = true;
+                v_intr |= vintr::V_IRQ | vintr::V_IGN_TPR;
+            }
+        }
+        let root = self.nested.root(bus.memory());
+        let memory = bus.memory();
+        memory.select(self.physical);
+        if !self.prepared {
+            self.prepared = true;
+            prepare_pages(memory, &pages);
+        }
+        for (seg, place) in SEGMENTS {
+            vmcb.set_segment(memory, place, &guest.segments[seg as usize]);
+        }
+        for (place, table) in [(SegmentField::Gdtr, guest.gdtr), (SegmentField::Idtr, guest.idtr)] {
+            let limit = u32::from(table.limit);
+            let segment = Segment { selector: 0, attributes: 0, limit, base: table.base };
+            vmcb.set_segment(memory, place, &segment);
+        }
+        let window = u64::from(self.window) << (exit::VINTR - 0x60);
+        let misc1 = INTERCEPTS.iter().filter(|code| (0x60..0x80).contains(*code));
+        let misc1 = misc1.fold(window, |bits, code| bits | 1 << (code - 0x60));
+        for (field, value) in [
+            (field::INTERCEPT_MISC1, misc1),
+            (field::CPL, u64::from(vcpu.cpl())),
+            (field::EFER, guest.efer | Efer::SVME.bits()),
+            (field::CR0, guest.cr0),
+            (field::CR2, guest.cr2),
+            (field::CR3, guest.cr3),
+            (field::CR4, guest.cr4),
+            (field::DR6, guest.dr6),
+            (field::DR7, guest.dr7),
+            (field::G_PAT, guest.msrs.pat),
+            (field::RFLAGS, rflags),
+            (field::RIP, vcpu.rip()),
+            (field::RSP, vcpu.gpr(RSP)),
+            (field::RAX, vcpu.gpr(RAX)),
+            (field::V_INTR, v_intr),
+            (field::INTERRUPT_SHADOW, u64::from(shadow)),
+            (field::EVENTINJ, inject),
+            (field::NRIP, vcpu.rip()),
+            (field::N_CR3, root),
+            (field::TLB_CONTROL, u64::from(std::mem::take(&mut self.flush))),
+        ] {
+            vmcb.set(memory, field, value);
+        }
+        self.world.system = host(&guest, &pages);
+        self.world.rflags = Rflags::IF.bits();
+        vcpu.exchange(&mut self.world);
+        vcpu.set_host_save_area(pages.host_save);
+        self.has_run = true;
+        let entered = vcpu.vmrun(&mut PhysicalBus { guest: bus, interrupts: false }, vmcb.address);
+        bus.memory().select(Space::FIRST);
+        entered
+    }
+
+    /// After a #VMEXIT: the guest's state out of the VMCB into its own world.
+    fn leave(&mut self, vcpu: &mut Vcpu, bus: &mut dyn Bus) {
+        let vmcb = self.layout.svm.vmcb;
+        vcpu.exchange(&mut self.world);
+        vcpu.set_gif();
+        let physical = self.world.system.clone();
+        let memory = bus.memory();
+        memory.select(self.physical);
+        let get = |field| vmcb.get(memory, field);
+        let segments = SEGMENTS.map(|(seg, place)| (seg, vmcb.segment(memory, place)));
+        let table = |place| {
+            let raw = vmcb.segment(memory, place);
+            TableRegister { base: raw.base, limit: raw.limit as u16 }
+        };
+        let (gdtr, idtr) = (table(SegmentField::Gdtr), table(SegmentField::Idtr));
+        let shadow = get(field::INTERRUPT_SHADOW) & 1 != 0;
+        let (rip, rsp, rax) = (get(field::RIP), get(field::RSP), get(field::RAX));
+        let rflags = get(field::RFLAGS);
+        let [cr0, cr2, cr3, cr4] = [field::CR0, field::CR2, field::CR3, field::CR4].map(get);
+        let [dr6, dr7, efer, pat] = [field::DR6, field::DR7, field::EFER, field::G_PAT].map(get);
+        memory.select(Space::FIRST);
+        let system = vcpu.system_mut();
+        // VMRUN and #VMEXIT leave these alone: they are what the guest made of them.
+        *system = physical;
+        for (seg, segment) in segments {
+            system.segments[seg as usize] = segment;
+        }
+        (system.gdtr, system.idtr) = (gdtr, idtr);
+        (system.cr0, system.cr2, system.cr3, system.cr4) = (cr0, cr2, cr3, cr4);
+        (system.dr6, system.dr7, system.msrs.pat) = (dr6, dr7, pat);
+        system.efer = efer & !Efer::SVME.bits();
+        vcpu.set_gpr(RSP, rsp);
+        vcpu.set_gpr(RAX, rax);
+        vcpu.set_rip(rip);
+        vcpu.load_rflags(rflags);
+        vcpu.set_interrupt_shadow(shadow);
+        vcpu.forget_translations(bus);
+    }
+
+    /// Does what the guest left for.
+    fn serve_exit(&mut self, vcpu: &mut Vcpu, bus: &mut dyn Bus) -> Result<(), Exit> {
+        let vmcb = self.layout.svm.vmcb;
+        let memory = bus.memory();
+        memory.select(self.physical);
+        let get = |field| vmcb.get(memory, field);
+        let [code, info1, address, during] =
+            [field::EXITCODE, field::EXITINFO1, field::EXITINFO2, field::EXITINTINFO].map(get);
+        memory.select(Space::FIRST);
+        // An event whose delivery was interrupted is delivered again.
+        self.reinject = if during & event::V != 0 { during } else { 0 };
+        let reason = match code {
+            exit::INTR => return Ok(()),
+            exit::VINTR => {
+                self.count(Reason::InterruptWindow);
+                return Ok(());
+            }
+            exit::NPF => {
+                let (memory, write) = (bus.memory(), info1 & 2 != 0);
+                let present = info1 & 1 != 0;
+                let (is_memory, dropped) = self.nested.map(memory, address);
+                self.flush |= dropped;
+                if is_memory && !(present && write) {
+                    self.count(Reason::NestedFault);
+                    return Ok(());
+                }
+                Reason::DeviceMemory
+            }
+            exit::SHUTDOWN => return Err(Exit::Shutdown),
+            exit::INVALID => Reason::Interpreted,
+            exit::HLT => Reason::Halt,
+            exit::IOIO => Reason::Port,
+            exit::MSR => Reason::Msr,
+            exit::CPUID => Reason::Cpuid,
+            _ => Reason::Exception,
+        };
+        self.count(reason);
+        let leaf = vcpu.gpr(RAX) as u32;
+        let rip = vcpu.rip();
+        self.step(vcpu, bus)?;
+        if code == exit::CPUID && vcpu.rip() != rip {
+            hide_svm(vcpu, leaf);
+        }
+        Ok(())
+    }
+}
+
+/// The guest's CPU has no SVM: there is no monitor for a monitor's guests.
+fn hide_svm(vcpu: &mut Vcpu, leaf: u32) {
+    const RCX: usize = 1;
+    match leaf {
+        0x8000_0001 => vcpu.set_gpr(RCX, vcpu.gpr(RCX) & !(1 << 2)),
+        0x8000_000a => (0..4).for_each(|register| vcpu.set_gpr(register, 0)),
+        _ => {}
+    }
+}
+
+/// The fields of the VMCB that stay, and the permission maps: all ports are intercepted, and all MSRs
+/// but the guest's own.
+fn prepare_pages(memory: &mut GuestMemory, pages: &Pages) {
+    let Pages { vmcb, iopm, msrpm, .. } = *pages;
+    memory.write(iopm, &[0xff; 0x3000]);
+    let mut map = [0xff; 0x2000];
+    for number in OWN_MSRS {
+        // Two bits an MSR; three ranges of 2 KiB each.
+        let bit = match number {
+            0..0x2000 => number * 2,
+            0xc000_0000..0xc000_2000 => 0x800 * 8 + (number - 0xc000_0000) * 2,
+            _ => continue,
+        };
+        map[(bit / 8) as usize] &= !(3 << (bit % 8));
+    }
+    memory.write(msrpm, &map);
+    for (field, value) in [
+        (field::IOPM_BASE_PA, iopm),
+        (field::MSRPM_BASE_PA, msrpm),
+        (field::GUEST_ASID, GUEST_ASID),
+        (field::NP_ENABLE, 1),
+    ] {
+        vmcb.set(memory, field, value);
+    }
+    for code in INTERCEPTS {
+        vmcb.intercept(memory, code);
+    }
+}

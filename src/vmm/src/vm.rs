@@ -1,0 +1,448 @@
+//! A virtual machine: one guest, run on the vCPU by a model.
+
+use cutaway_cpu::svm::Space as SvmSpace;
+use cutaway_cpu::{Bus, Exception, Exit, Seg, System, Translations, Vcpu, World};
+use cutaway_isa::{Instruction, OpKind, Register, Rflags, Vector, decode};
+use cutaway_memory::{GuestMemory, PageKind, Space};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+use crate::deprivilege;
+use crate::exits::{Exits, Reason};
+use crate::kernel::Resume;
+use crate::model::Model;
+use crate::nested::NestedTables;
+use crate::para::{Shared, VMMCALL};
+use crate::physical::{Layout, PhysicalBus};
+use crate::shadow::{Shadow, ShadowCounts, Verdict};
+use crate::translate::{Translated, TranslationCounts, Translator};
+
+/// One guest under a monitor.
+pub struct Vm {
+    pub(crate) model: Model,
+    pub(crate) physical: Space,
+    pub(crate) layout: Layout,
+    /// The physical world while the vCPU shows the guest's, which is between runs.
+    pub(crate) world: World,
+    pub(crate) shadow: Shadow,
+    pub(crate) translator: Translator,
+    pub(crate) resume: Option<Resume>,
+    /// Trees of the shadow in which translated code was found in its place, with the generation of
+    /// code that was looked at.
+    pub(crate) checked: BTreeSet<(u64, u64)>,
+    pub(crate) umip: bool,
+    /// What a paravirtual guest shares with the monitor.
+    pub(crate) shared: Option<Shared>,
+    pub(crate) nested: NestedTables,
+    /// An interrupt waits for the guest to let it in.
+    pub(crate) window: bool,
+    /// An event, as EVENTINJ has it, that is to be delivered again.
+    pub(crate) reinject: u64,
+    /// The VMCB's constant part is written.
+    pub(crate) prepared: bool,
+    /// The next VMRUN has to drop translations.
+    pub(crate) flush: bool,
+    /// Code of the guest ran on the physical CPU.
+    pub(crate) has_run: bool,
+    exits: Exits,
+    call_outs: Exits,
+}
+
+/// A [`Vm`] as data.
+#[derive(Serialize, Deserialize)]
+pub struct SavedVm {
+    model: Model,
+    system: System,
+    translations: Translations,
+    shadow: Shadow,
+    translator: Translator,
+    resume: Option<Resume>,
+    checked: BTreeSet<(u64, u64)>,
+    has_run: bool,
+    shared: Option<Shared>,
+    space: SvmSpace,
+    nested: NestedTables,
+    window: bool,
+    reinject: u64,
+    prepared: bool,
+    flush: bool,
+    exits: Exits,
+    call_outs: Exits,
+}
+
+/// How a run goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Next {
+    /// Directly.
+    Direct,
+    /// Directly for one instruction, since nothing can be delivered here.
+    Step,
+    /// By emulating an instruction that trapped; it writes to a watched page at this offset of the
+    /// backing.
+    Emulate(Reason, Option<u64>),
+    /// By emulating an instruction that a translation calls the monitor for.
+    CallOut,
+    /// By doing what the guest asks the monitor for.
+    Hypercall,
+}
+
+impl Vm {
+    /// A guest that has not run. The last [`crate::MONITOR_BYTES`] of the memory's backing are the
+    /// monitor's: the guest's own space of addresses does not reach them.
+    pub fn new(model: Model, memory: &mut GuestMemory, vcpu: &Vcpu) -> Self {
+        let physical = memory.add_physical_space();
+        let layout = Layout::of(memory);
+        let mut world = World::new(vcpu.system().clone());
+        world.monitored = model != Model::Hardware;
+        Self {
+            model,
+            physical,
+            layout,
+            world,
+            shadow: Shadow::new(layout.shadow.0, layout.shadow.1),
+            translator: Translator::new(layout.window),
+            resume: None,
+            checked: BTreeSet::new(),
+            umip: false,
+            shared: None,
+            nested: NestedTables::new(layout.shadow.0, layout.shadow.1),
+            window: false,
+            reinject: 0,
+            prepared: false,
+            flush: false,
+            has_run: false,
+            exits: Exits::default(),
+            call_outs: Exits::default(),
+        }
+    }
+
+    /// By which model it runs.
+    #[must_use]
+    pub fn model(&self) -> Model {
+        self.model
+    }
+
+    /// Why the guest trapped so far.
+    #[must_use]
+    pub fn exits(&self) -> &Exits {
+        &self.exits
+    }
+
+    /// What translations called the monitor for so far.
+    #[must_use]
+    pub fn call_outs(&self) -> &Exits {
+        &self.call_outs
+    }
+
+    /// What the shadow page tables did so far.
+    #[must_use]
+    pub fn shadow_counts(&self) -> &ShadowCounts {
+        &self.shadow.counts
+    }
+
+    /// What was translated so far.
+    #[must_use]
+    pub fn translation_counts(&self) -> &TranslationCounts {
+        &self.translator.counts
+    }
+
+    /// What became of the block that holds the guest's instruction at this linear address; nothing
+    /// if it is not translated.
+    #[must_use]
+    pub fn translation_of(&self, memory: &GuestMemory, guest: u64) -> Vec<Translated> {
+        match u32::try_from(guest) {
+            Ok(guest) if self.model == Model::Translate => {
+                self.translator.translation_of(memory, guest)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The system registers that the CPU really has while the guest runs directly.
+    #[must_use]
+    pub fn physical_system(&self) -> &System {
+        &self.world.system
+    }
+
+    /// Checks that the guest cannot get out: whatever the physical CPU would let it reach is its own,
+    /// and it has no privilege. `Err` says what is wrong.
+    pub fn audit(&self, memory: &GuestMemory) -> Result<(), String> {
+        if self.model == Model::Hardware {
+            return self.nested.audit(memory, self.layout.shadow.0);
+        }
+        let system = &self.world.system;
+        let ring = system.segments[Seg::Cs as usize].selector & 3;
+        if self.exits.total() + self.call_outs.total() > 0 && self.has_run {
+            let deprivileged = ring != 0 && system.gdtr.limit == 0 && system.idtr.limit == 0;
+            if !deprivileged {
+                return Err(format!("the guest has run in ring {ring}"));
+            }
+        }
+        self.shadow.audit(memory)
+    }
+
+    /// All of it, but the monitor's memory.
+    #[must_use]
+    pub fn save(&self) -> SavedVm {
+        SavedVm {
+            model: self.model,
+            system: self.world.system.clone(),
+            translations: self.world.translations(),
+            shadow: self.shadow.clone(),
+            translator: self.translator.clone(),
+            resume: self.resume,
+            checked: self.checked.clone(),
+            has_run: self.has_run,
+            shared: self.shared,
+            space: self.world.space(),
+            nested: self.nested.clone(),
+            window: self.window,
+            reinject: self.reinject,
+            prepared: self.prepared,
+            flush: self.flush,
+            exits: self.exits,
+            call_outs: self.call_outs,
+        }
+    }
+
+    /// Puts it back. `None` if the data does not hold together; the machine is then of no use.
+    pub fn load(&mut self, saved: SavedVm, memory: &mut GuestMemory) -> Option<()> {
+        let (start, end) = self.layout.shadow;
+        let fits = saved.model == self.model
+            && saved.shadow.fits(start, end)
+            && saved.translator.fits(self.layout.window)
+            && saved.nested.fits(start, end);
+        if !fits {
+            return None;
+        }
+        self.world = World::new(saved.system);
+        self.world.monitored = self.model != Model::Hardware;
+        memory.select(self.physical);
+        let fits = self.world.set_translations(&saved.translations, memory);
+        memory.select(Space::FIRST);
+        self.shadow = saved.shadow;
+        self.translator = saved.translator;
+        self.resume = saved.resume;
+        self.checked = saved.checked;
+        self.has_run = saved.has_run;
+        self.shared = saved.shared;
+        self.world.set_space(saved.space);
+        self.nested = saved.nested;
+        self.window = saved.window;
+        self.reinject = saved.reinject;
+        self.prepared = saved.prepared;
+        self.flush = saved.flush;
+        self.exits = saved.exits;
+        self.call_outs = saved.call_outs;
+        fits
+    }
+
+    /// Lets the guest execute at most `budget` instructions, as [`Vcpu::run`] does without a
+    /// monitor. An emulated instruction counts like any other; the monitor's work takes no time.
+    pub fn run(&mut self, vcpu: &mut Vcpu, bus: &mut dyn Bus, budget: u64) -> Exit {
+        let limit = vcpu.ticks().saturating_add(budget);
+        if self.model == Model::Hardware {
+            return self.run_hardware(vcpu, bus, limit);
+        }
+        let mut trapped = None;
+        loop {
+            let left = limit.min(bus.stop_at()).saturating_sub(vcpu.ticks());
+            let next = trapped.take().unwrap_or_else(|| self.due(vcpu, bus));
+            if left == 0 {
+                return Exit::Budget;
+            }
+            let went = match next {
+                Next::Direct => self.run_on(vcpu, bus, left),
+                Next::Step => self.run_on(vcpu, bus, 1),
+                Next::Emulate(reason, written) => {
+                    // A halted guest waits; it has not left.
+                    if !vcpu.activity().halted || reason != Reason::Interpreted {
+                        self.exits.count(reason);
+                    }
+                    let went = self.emulate(vcpu, bus, written);
+                    if reason == Reason::Interrupt {
+                        self.acknowledge(bus, vcpu.ticks());
+                    }
+                    went
+                }
+                Next::Hypercall => {
+                    self.exits.count(Reason::Hypercall);
+                    self.hypercall(vcpu, bus);
+                    Ok(None)
+                }
+                Next::CallOut => {
+                    let instruction = instruction_at(vcpu, bus.memory());
+                    let reason = match &instruction {
+                        _ if self.translator.is_adapted(vcpu.rip() as u32) => Reason::TableWrite,
+                        Some(instruction) => Reason::of(instruction),
+                        None => Reason::Exception,
+                    };
+                    self.call_outs.count(reason);
+                    self.emulate(vcpu, bus, None)
+                }
+            };
+            match went {
+                Ok(next) => trapped = next,
+                Err(exit) => return exit,
+            }
+        }
+    }
+
+    pub(crate) fn count(&mut self, reason: Reason) {
+        self.exits.count(reason);
+    }
+
+    /// What has to be emulated before the guest can run on.
+    fn due(&self, vcpu: &Vcpu, bus: &mut dyn Bus) -> Next {
+        let (activity, pins) = (vcpu.activity(), bus.pins());
+        let resume = self.resume(vcpu);
+        let waits = pins.intr && vcpu.rflags() & Rflags::IF.bits() != 0;
+        if resume.is_some_and(|resume| resume.busy) {
+            return if waits { Next::Step } else { Next::Direct };
+        }
+        let busy = activity.halted || activity.shut_down || activity.debug_trap != 0;
+        let shadow = activity.sti_shadow || activity.ss_shadow;
+        if waits && !shadow {
+            return Next::Emulate(Reason::Interrupt, None);
+        }
+        let projectable = deprivilege::is_projectable(vcpu.system(), vcpu.rflags(), vcpu.cpl());
+        if busy || activity.nmi_pending || shadow || pins.a20_masked || !projectable {
+            return Next::Emulate(Reason::Interpreted, None);
+        }
+        Next::Direct
+    }
+
+    /// Lets the guest's code run on the physical CPU until it traps or the budget is spent.
+    fn run_on(
+        &mut self,
+        vcpu: &mut Vcpu,
+        bus: &mut dyn Bus,
+        budget: u64,
+    ) -> Result<Option<Next>, Exit> {
+        if self.model == Model::Translate && vcpu.cpl() == 0 {
+            if !Self::is_translatable(vcpu) {
+                return Ok(Some(Next::Emulate(Reason::Interpreted, None)));
+            }
+            return self.run_translated(vcpu, bus, budget);
+        }
+        self.share(vcpu, bus);
+        let exit = self.run_directly(vcpu, bus, budget);
+        self.take_shared(vcpu, bus.memory());
+        match exit {
+            Exit::Exception(exception) => Ok(self.trapped(vcpu, bus, exception)),
+            Exit::Budget => Ok(None),
+            exit => Err(exit),
+        }
+    }
+
+    /// Lets the guest's own code run, deprivileged.
+    fn run_directly(&mut self, vcpu: &mut Vcpu, bus: &mut dyn Bus, budget: u64) -> Exit {
+        self.world.system = deprivilege::project(vcpu.system(), vcpu.cpl(), self.umip);
+        self.world.rflags = deprivilege::project_rflags(vcpu.rflags());
+        self.shadow.activate(bus.memory(), vcpu.system(), &mut self.world);
+        self.has_run = true;
+        vcpu.exchange(&mut self.world);
+        bus.memory().select(self.physical);
+        let exit = vcpu.run(&mut PhysicalBus { guest: bus, interrupts: false }, budget);
+        bus.memory().select(Space::FIRST);
+        // In `world` is the guest's state now, in the vCPU the physical one.
+        self.world.rflags = deprivilege::reflect_rflags(self.world.rflags, vcpu.rflags());
+        deprivilege::reflect(&mut self.world.system, vcpu.system());
+        vcpu.exchange(&mut self.world);
+        exit
+    }
+
+    /// Code that ran directly raised an exception. What has to be emulated for it, if anything.
+    pub(crate) fn trapped(
+        &mut self,
+        vcpu: &mut Vcpu,
+        bus: &mut dyn Bus,
+        fault: Exception,
+    ) -> Option<Next> {
+        if fault.vector == Vector::PF {
+            return match self.shadow.fault(vcpu, bus, &mut self.world, fault) {
+                Verdict::Filled => {
+                    self.exits.count(Reason::ShadowFault);
+                    None
+                }
+                Verdict::Emulate(reason) => Some(Next::Emulate(reason, None)),
+                Verdict::Write(reason, at) => Some(Next::Emulate(reason, Some(at))),
+            };
+        }
+        if self.model == Model::Para
+            && fault.vector == Vector::UD
+            && vcpu.cpl() == 0
+            && vcpu.code_bytes(bus.memory()).starts_with(&VMMCALL)
+        {
+            return Some(Next::Hypercall);
+        }
+        let instruction = instruction_at(vcpu, bus.memory());
+        let reason = instruction.as_ref().map_or(Reason::Exception, Reason::of);
+        Some(Next::Emulate(reason, None))
+    }
+
+    /// Executes one instruction on the virtual CPU, or delivers what is due to it.
+    fn emulate(
+        &mut self,
+        vcpu: &mut Vcpu,
+        bus: &mut dyn Bus,
+        written: Option<u64>,
+    ) -> Result<Option<Next>, Exit> {
+        let instruction = instruction_at(vcpu, bus.memory());
+        let written = match (&instruction, written) {
+            (Some(instruction), Some(at)) => Some((at, instruction.memory_size().size() as u64)),
+            (None, Some(at)) => Some((at, 8)),
+            (Some(instruction), None) => self.destination(vcpu, bus.memory(), instruction),
+            (None, None) => None,
+        };
+        let exit = vcpu.run(bus, 1);
+        self.resume = None;
+        if let Some((at, len)) = written {
+            self.wrote(vcpu, bus.memory(), at, len.max(8));
+        }
+        if exit == Exit::Budget { Ok(None) } else { Err(exit) }
+    }
+
+    /// Where in a watched page an instruction writes, as an offset of the backing, and how much.
+    fn destination(
+        &self,
+        vcpu: &Vcpu,
+        memory: &GuestMemory,
+        instruction: &Instruction,
+    ) -> Option<(u64, u64)> {
+        if instruction.op0_kind() != OpKind::Memory {
+            return None;
+        }
+        let linear = instruction.virtual_address(0, 0, |register, _, _| {
+            Some(if register.is_segment_register() {
+                let number = register as usize - Register::ES as usize;
+                vcpu.system().segments[number].base
+            } else {
+                vcpu.gpr(register.number()) & (u64::MAX >> (64 - 8 * register.size().clamp(1, 8)))
+            })
+        })?;
+        let physical = vcpu.system().physical_of(memory, linear)?;
+        let PageKind::Ram(frame) = memory.page(physical) else { return None };
+        let watched = self.shadow.is_watched(frame as u64);
+        let at = frame as u64 + (physical & 0xfff);
+        watched.then_some((at, instruction.memory_size().size() as u64))
+    }
+
+    /// Takes note of a write to a watched page.
+    pub(crate) fn wrote(&mut self, vcpu: &mut Vcpu, memory: &mut GuestMemory, at: u64, len: u64) {
+        self.shadow.written(memory, &mut self.world, at, len);
+        for changed in self.translator.written(memory, at, len) {
+            vcpu.memory_written(changed as usize, 2);
+        }
+        let frame = at & !0xfff;
+        if !self.translator.has_code(frame) {
+            self.shadow.unguard(frame);
+        }
+    }
+}
+
+/// The instruction that the guest is at.
+pub(crate) fn instruction_at(vcpu: &Vcpu, memory: &GuestMemory) -> Option<Instruction> {
+    let bytes = vcpu.code_bytes(memory);
+    decode(vcpu.code_size(), &bytes, vcpu.pc()).ok()
+}
