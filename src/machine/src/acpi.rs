@@ -242,11 +242,11 @@ mod aml {
 mod tests {
     use super::*;
     use crate::boot::fields::{u16_at, u32_at, u64_at};
-    use crate::memory_map::{MIB, without_rom};
+    use crate::memory_map::{MIB, Sizes, without_rom};
 
     /// The low mebibyte with the tables in it, and the address of the RSDP.
     fn written() -> (Vec<u8>, usize) {
-        let mut memory = without_rom(2 * MIB).unwrap();
+        let mut memory = without_rom(Sizes { ram: 2 * MIB, monitor: 0 }).unwrap();
         let rsdp = write(&mut memory) as usize;
         let mut bytes = vec![0; MIB as usize];
         memory.read(0, &mut bytes);

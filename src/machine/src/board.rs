@@ -272,6 +272,10 @@ impl Bus for Board {
         Vector(self.chips.acknowledge())
     }
 
+    fn console(&mut self, byte: u8) {
+        self.sinks.com[0].put(byte);
+    }
+
     fn stop_at(&self) -> u64 {
         let stops = self.request.is_some() || self.port_access.is_some();
         if stops { 0 } else { self.deadline }

@@ -1,9 +1,10 @@
 //! What a machine is made of: everything that, with its inputs, decides what a run does.
 
 use crate::boot::BootError;
-use crate::memory_map::{MAX_MEMORY, MIB, MIN_MEMORY};
+use crate::memory_map::{MAX_MEMORY, MIB, MIN_MEMORY, Sizes};
 use cutaway_cpu::CpuModel;
 use cutaway_memory::PAGE_SIZE;
+use cutaway_vmm::{MONITOR_BYTES, Model};
 use serde::{Deserialize, Serialize};
 
 /// The configuration of a machine. Two machines of one configuration that start the same and get
@@ -27,6 +28,9 @@ pub struct Config {
     pub cpu_seed: u64,
     /// What a reset by the guest does.
     pub on_reset: OnReset,
+    /// The model by which a monitor runs the guest on the CPU; without one the guest has the CPU
+    /// to itself.
+    pub model: Option<Model>,
 }
 
 /// What a reset by the guest does.
@@ -52,7 +56,22 @@ impl Config {
             rng_seed: None,
             cpu_seed: 0,
             on_reset: OnReset::Restart,
+            model: None,
         }
+    }
+
+    /// The same on a CPU with SVM, if the model is hardware assistance.
+    pub(crate) fn with_what_the_model_needs(self) -> Result<Self, MachineError> {
+        if self.model != Some(Model::Hardware) {
+            return Ok(self);
+        }
+        let cpu = self.cpu.with_svm().ok_or(MachineError::NoSvm { cpu: self.cpu.name() })?;
+        Ok(Self { cpu, ..self })
+    }
+
+    pub(crate) fn sizes(&self) -> Sizes {
+        let monitor = if self.model.is_some() { MONITOR_BYTES } else { 0 };
+        Sizes { ram: self.memory_bytes, monitor }
     }
 
     pub(crate) fn check(&self) -> Result<(), MachineError> {
@@ -83,6 +102,12 @@ pub enum MachineError {
     /// A rate of zero.
     #[error("the machine cannot run at 0 instructions a second")]
     NoTime,
+    /// Hardware assistance on a CPU that cannot have it.
+    #[error("the CPU {cpu} has no hardware assistance: that takes long mode")]
+    NoSvm {
+        /// The CPU.
+        cpu: &'static str,
+    },
     /// What it should start cannot be started.
     #[error(transparent)]
     Boot(#[from] BootError),

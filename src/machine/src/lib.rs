@@ -12,6 +12,7 @@ mod chips;
 mod com_port;
 mod config;
 mod fault;
+mod host;
 mod machine;
 mod memory_map;
 mod post;
@@ -28,7 +29,11 @@ pub use config::{Config, MachineError, OnReset};
 pub use cutaway_cpu::{CpuModel, CpuNameError, Event, Touch, TraceClasses, Unimplemented, Watch};
 pub use cutaway_devices::{CharSink, GuestTime, Reading, Unconnected};
 pub use cutaway_state::StateHash;
+pub use cutaway_vmm::{
+    Exits, Kind, Model, Reason, ShadowCounts, Translated, TranslationCounts, Vm,
+};
 pub use fault::{Fault, register_number};
+pub use host::{Host, Share, Slice, Tenant};
 pub use machine::{Input, InputLog, Machine, Stop};
 pub use memory_map::{MAX_MEMORY, MIN_MEMORY};
 pub use save::{RestoreError, memory_len};

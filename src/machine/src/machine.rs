@@ -19,6 +19,7 @@ use cutaway_devices::{CharSink, GuestTime};
 use cutaway_isa::Vector;
 use cutaway_memory::{GuestMemory, PAGE_SIZE};
 use cutaway_state::PageHashes;
+use cutaway_vmm::Vm;
 use serde::{Deserialize, Serialize};
 
 /// Why [`Machine::run_until`] returned.
@@ -81,18 +82,23 @@ pub struct Machine {
     config: Config,
     vcpu: Vcpu,
     board: Board,
+    /// The monitor that runs the guest, if there is one.
+    vm: Option<Vm>,
     rom_bytes: Option<u64>,
     page_hashes: PageHashes,
     input_log: Option<Box<dyn InputLog>>,
     exits: ExitCounts,
+    /// Whether a halted CPU ends a run instead of letting time pass.
+    yields: bool,
 }
 
 impl Machine {
     /// A machine with something to start in it, just switched on.
     pub fn new(config: Config, boot: &Boot<'_>) -> Result<Self, MachineError> {
         config.check()?;
+        let config = config.with_what_the_model_needs()?;
         let circumstances = boot::Circumstances {
-            memory_bytes: config.memory_bytes,
+            sizes: config.sizes(),
             long_mode: config.cpu.has_long_mode(),
             rng_seed: config.rng_seed,
         };
@@ -116,12 +122,14 @@ impl Machine {
     pub(crate) fn of_parts(
         config: Config,
         vcpu: Vcpu,
-        board: Board,
+        mut board: Board,
         rom_bytes: Option<u64>,
     ) -> Self {
+        let vm = config.model.map(|model| Vm::new(model, board.memory_mut(), &vcpu));
         let page_hashes = PageHashes::default();
         let exits = ExitCounts::default();
-        Self { config, vcpu, board, rom_bytes, page_hashes, input_log: None, exits }
+        let (input_log, yields) = (None, false);
+        Self { config, vcpu, board, vm, rom_bytes, page_hashes, input_log, exits, yields }
     }
 
     /// Runs until the tick count is `limit`, or something else ends the run earlier. If the last
@@ -140,7 +148,12 @@ impl Machine {
                 return Stop::Limit;
             }
             let until = self.board.stop_at().min(limit);
-            match self.vcpu.run(&mut self.board, until.saturating_sub(self.vcpu.ticks())) {
+            let budget = until.saturating_sub(self.vcpu.ticks());
+            let exit = match &mut self.vm {
+                Some(vm) => vm.run(&mut self.vcpu, &mut self.board, budget),
+                None => self.vcpu.run(&mut self.board, budget),
+            };
+            match exit {
                 Exit::Budget => self.exits.budget += 1,
                 Exit::Halt => {
                     self.exits.halt += 1;
@@ -163,10 +176,31 @@ impl Machine {
         }
     }
 
+    /// As [`Self::run_until`], but returns with [`Stop::Idle`] where the CPU halts: for who has
+    /// other guests to run meanwhile. [`Self::sleep`] goes on from there.
+    pub fn run_until_idle(&mut self, limit: u64) -> Stop {
+        self.yields = true;
+        let stop = self.run_until(limit);
+        self.yields = false;
+        stop
+    }
+
+    /// Lets time pass up to the next deadline, while the CPU is halted; the ticks that takes, or
+    /// nothing if only an input can wake the guest.
+    pub fn sleep(&mut self) -> Option<u64> {
+        let until = self.board.deadline()?;
+        let ticks = until.saturating_sub(self.vcpu.ticks());
+        self.vcpu.skip_ticks(ticks);
+        Some(ticks)
+    }
+
     /// Lets time pass while the CPU is halted.
     fn idle(&mut self, limit: u64) -> Option<Stop> {
         if !self.vcpu.can_wake() {
             return Some(Stop::Halted);
+        }
+        if self.yields {
+            return Some(Stop::Idle);
         }
         let until = self.board.stop_at().min(limit);
         if until == u64::MAX {
@@ -346,6 +380,16 @@ impl Machine {
     #[must_use]
     pub fn pins(&self) -> Pins {
         Bus::pins(&self.board)
+    }
+
+    /// The monitor that runs the guest by [`Config::model`].
+    #[must_use]
+    pub fn vm(&self) -> Option<&Vm> {
+        self.vm.as_ref()
+    }
+
+    pub(crate) fn vm_and_memory(&mut self) -> Option<(&mut Vm, &mut GuestMemory)> {
+        self.vm.as_mut().map(|vm| (vm, self.board.memory_mut()))
     }
 
     pub(crate) fn parts(&mut self) -> (&mut Vcpu, &mut Board) {

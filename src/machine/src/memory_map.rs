@@ -81,29 +81,37 @@ fn ram(memory_bytes: u64) -> impl Iterator<Item = (u64, u64)> {
         .filter(|&(_, len)| len > 0)
 }
 
+/// How much memory of each kind a machine has, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub(crate) ram: u64,
+    /// What a monitor has for itself, behind all that the guest can reach.
+    pub(crate) monitor: u64,
+}
+
 /// Guest memory with a ROM, which ends at 4 GiB and whose end shows below 1 MiB.
-pub(crate) fn with_rom(memory_bytes: u64, image: &[u8]) -> Result<GuestMemory, MemoryError> {
+pub(crate) fn with_rom(sizes: Sizes, image: &[u8]) -> Result<GuestMemory, MemoryError> {
     let len = image.len() as u64;
-    let mut memory = GuestMemory::new(capacity(memory_bytes, Some(len)))?;
-    add_ram(&mut memory, memory_bytes)?;
+    let mut memory = GuestMemory::new(capacity(sizes, Some(len)))?;
+    add_ram(&mut memory, sizes.ram)?;
     memory.add_rom(FOUR_GIB - len, image)?;
     add_rom_window(&mut memory, len)?;
     Ok(memory)
 }
 
 /// Guest memory without a ROM: there is RAM in its place below 1 MiB, for the ACPI tables.
-pub(crate) fn without_rom(memory_bytes: u64) -> Result<GuestMemory, MemoryError> {
-    of_backing(memory_bytes, None, Backing::new(capacity(memory_bytes, None) as usize)?)
+pub(crate) fn without_rom(sizes: Sizes) -> Result<GuestMemory, MemoryError> {
+    of_backing(sizes, None, Backing::new(capacity(sizes, None) as usize)?)
 }
 
 /// Guest memory over a backing that holds all bytes already; it has [`capacity`] bytes.
 pub(crate) fn of_backing(
-    memory_bytes: u64,
+    sizes: Sizes,
     rom_bytes: Option<u64>,
     backing: Backing,
 ) -> Result<GuestMemory, MemoryError> {
     let mut memory = GuestMemory::over(backing);
-    add_ram(&mut memory, memory_bytes)?;
+    add_ram(&mut memory, sizes.ram)?;
     match rom_bytes {
         Some(len) => {
             memory.add_rom_of_backing(FOUR_GIB - len, len)?;
@@ -114,9 +122,10 @@ pub(crate) fn of_backing(
     Ok(memory)
 }
 
-/// Bytes of the backing: all RAM, and the ROM or what lies in its place.
-pub(crate) fn capacity(memory_bytes: u64, rom_bytes: Option<u64>) -> u64 {
-    ram(memory_bytes).map(|(_, len)| len).sum::<u64>() + rom_bytes.unwrap_or(ROM_WINDOW_BYTES)
+/// Bytes of the backing: all RAM, the ROM or what lies in its place, and the monitor's.
+pub(crate) fn capacity(sizes: Sizes, rom_bytes: Option<u64>) -> u64 {
+    let ram = ram(sizes.ram).map(|(_, len)| len).sum::<u64>();
+    ram + rom_bytes.unwrap_or(ROM_WINDOW_BYTES) + sizes.monitor
 }
 
 fn add_ram(memory: &mut GuestMemory, memory_bytes: u64) -> Result<(), MemoryError> {
@@ -165,7 +174,7 @@ mod tests {
         let mut image = vec![0x11; 256 * 1024];
         image[256 * 1024 - 16] = 0x22;
         image[128 * 1024] = 0x33;
-        let memory = with_rom(MIB, &image).unwrap();
+        let memory = with_rom(Sizes { ram: MIB, monitor: 0 }, &image).unwrap();
 
         let byte = |address| {
             let mut byte = [0];
@@ -182,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_rom_of_one_page_shows_at_the_top_alone() {
-        let memory = with_rom(MIB, &[0x11; 4096]).unwrap();
+        let memory = with_rom(Sizes { ram: MIB, monitor: 0 }, &[0x11; 4096]).unwrap();
 
         assert!(matches!(memory.page(0xf_f000), PageKind::Rom(_)));
         assert_eq!(memory.page(0xf_e000), PageKind::Device);
@@ -190,7 +199,7 @@ mod tests {
 
     #[test]
     fn e820_covers_each_byte_once_and_all_usable_ranges_are_ram() {
-        let memory = without_rom(5 * GIB).unwrap();
+        let memory = without_rom(Sizes { ram: 5 * GIB, monitor: 0 }).unwrap();
 
         let map = e820(5 * GIB);
         for pair in map.windows(2) {

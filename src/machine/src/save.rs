@@ -10,6 +10,7 @@ use crate::{Config, CpuModel, Machine, MachineError, OnReset};
 use cutaway_cpu::{CpuState, Translations, Vcpu};
 use cutaway_memory::{Backing, DirtyFor, MemoryError, PAGE_BITS, PAGE_SIZE};
 use cutaway_state::{PageHashes, Section, State, StateError, StateHash, StateHasher};
+use cutaway_vmm::Model;
 use serde::{Deserialize, Serialize};
 
 /// The section with the state of SVM, of a CPU that has it.
@@ -17,6 +18,10 @@ const SVM: &str = "cpu0-svm";
 /// Sections that the guest cannot see; they are not in the hash.
 const TRANSLATIONS: &str = "cpu0-translations";
 const TOUCHED: &str = "memory-touched";
+/// What a monitor keeps of its guest; shadow page tables are in the monitor's memory, which is hashed.
+const MONITOR: &str = "monitor";
+/// By which model it runs the guest.
+const MODEL: &str = "model";
 /// No run gets so far in a thousand years; arithmetic beyond it would overflow.
 const MAX_TICKS: u64 = 1 << 62;
 
@@ -63,8 +68,17 @@ struct Configuration {
 
 impl Configuration {
     fn of(config: &Config, rom_bytes: Option<u64>) -> Self {
-        let Config { memory_bytes, cpu, ips, rtc_start, debug_exit, rng_seed, cpu_seed, on_reset } =
-            *config;
+        let Config {
+            memory_bytes,
+            cpu,
+            ips,
+            rtc_start,
+            debug_exit,
+            rng_seed,
+            cpu_seed,
+            on_reset,
+            ..
+        } = *config;
         let cpu = cpu.name().to_owned();
         Self {
             memory_bytes,
@@ -81,7 +95,7 @@ impl Configuration {
 
     fn read(state: &State) -> Result<Self, RestoreError> {
         let this: Self = state.section("machine")?.decode(1)?;
-        this.config()?.check()?;
+        this.config(None)?.check()?;
         let is_rom = |bytes: u64| {
             (PAGE_SIZE..=crate::boot::MAX_ROM_BYTES).contains(&bytes)
                 && bytes.is_multiple_of(PAGE_SIZE)
@@ -92,20 +106,39 @@ impl Configuration {
         Ok(this)
     }
 
-    fn config(&self) -> Result<Config, RestoreError> {
+    fn config(&self, model: Option<Model>) -> Result<Config, RestoreError> {
         let Self { memory_bytes, ips, rtc_start, debug_exit, rng_seed, cpu_seed, on_reset, .. } =
             *self;
         let Some(cpu) = CpuModel::by_name(&self.cpu) else {
             return Err(RestoreError::Cpu { name: self.cpu.clone() });
         };
-        Ok(Config { memory_bytes, cpu, ips, rtc_start, debug_exit, rng_seed, cpu_seed, on_reset })
+        Ok(Config {
+            memory_bytes,
+            cpu,
+            ips,
+            rtc_start,
+            debug_exit,
+            rng_seed,
+            cpu_seed,
+            on_reset,
+            model,
+        })
     }
 }
 
 /// Bytes of memory, RAM and ROM, that belong to a state.
 pub fn memory_len(state: &State) -> Result<u64, RestoreError> {
     let configuration = Configuration::read(state)?;
-    Ok(capacity(configuration.memory_bytes, configuration.rom_bytes))
+    let config = configuration.config(model_of(state)?)?;
+    Ok(capacity(config.sizes(), configuration.rom_bytes))
+}
+
+/// By which model the machine's guest runs, if by one.
+fn model_of(state: &State) -> Result<Option<Model>, RestoreError> {
+    match state.section(MODEL) {
+        Ok(section) => Ok(Some(section.decode(1)?)),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Runs of pages that were ever written: first page and count, ascending.
@@ -132,6 +165,9 @@ impl Machine {
             sections.push(Section::encode(SVM, 1, self.vcpu().svm())?);
         }
         sections.extend(self.board().sections()?);
+        if let Some(vm) = self.vm() {
+            sections.push(Section::encode(MODEL, 1, &vm.model())?);
+        }
         Ok(sections)
     }
 
@@ -142,6 +178,9 @@ impl Machine {
             state.add(section)?;
         }
         state.add(Section::encode(TRANSLATIONS, 1, &self.vcpu().translations())?)?;
+        if let Some(vm) = self.vm() {
+            state.add(Section::encode(MONITOR, 1, &vm.save())?)?;
+        }
         state.add(Section::encode(TOUCHED, 1, &runs(self.memory().touched_pages()))?)?;
         Ok(state)
     }
@@ -149,12 +188,12 @@ impl Machine {
     /// A machine in this state. The backing holds its [`memory_len`] bytes of memory.
     pub fn restore(state: &State, backing: Backing) -> Result<Self, RestoreError> {
         let configuration = Configuration::read(state)?;
-        let config = configuration.config()?;
-        let (memory_bytes, rom_bytes) = (configuration.memory_bytes, configuration.rom_bytes);
-        if backing.len() as u64 != capacity(memory_bytes, rom_bytes) {
+        let config = configuration.config(model_of(state)?)?;
+        let (sizes, rom_bytes) = (config.sizes(), configuration.rom_bytes);
+        if backing.len() as u64 != capacity(sizes, rom_bytes) {
             return Err(RestoreError::Unfit { what: "the size of the memory" });
         }
-        let mut memory = memory_map::of_backing(memory_bytes, rom_bytes, backing)?;
+        let mut memory = memory_map::of_backing(sizes, rom_bytes, backing)?;
         let touched: Vec<(u64, u64)> = state.section(TOUCHED)?.decode(1)?;
         let end = memory.backing().len() as u64 >> PAGE_BITS;
         let mut free = 0;
@@ -174,7 +213,10 @@ impl Machine {
     /// Puts the machine into a state of its own, or of one configured alike. The bytes of memory
     /// must be put back first ([`Self::write_page`]). After an error the machine is of no use.
     pub fn load(&mut self, state: &State) -> Result<(), RestoreError> {
-        if Configuration::read(state)? != Configuration::of(self.config(), self.rom_bytes()) {
+        let alike = Configuration::read(state)?
+            == Configuration::of(self.config(), self.rom_bytes())
+            && model_of(state)? == self.config().model;
+        if !alike {
             return Err(RestoreError::Unfit { what: "it is of another machine" });
         }
         let mut cpu: CpuState = state.section("cpu0")?.decode(1)?;
@@ -191,7 +233,12 @@ impl Machine {
         let (vcpu, board) = self.parts();
         board.load(state, cpu.ticks)?;
         let fits = vcpu.restore(board, &cpu, &translations);
-        fits.ok_or(RestoreError::Unfit { what: "the translations of the CPU" })
+        fits.ok_or(RestoreError::Unfit { what: "the translations of the CPU" })?;
+        if let Some((vm, memory)) = self.vm_and_memory() {
+            let saved = state.section(MONITOR)?.decode(1)?;
+            vm.load(saved, memory).ok_or(RestoreError::Unfit { what: "the monitor's state" })?;
+        }
+        Ok(())
     }
 
     /// Replaces a page of memory, ROM included, from outside the guest.

@@ -1,7 +1,7 @@
 //! Port decoding, the path of an interrupt from a chip to INTR, and deadlines.
 
 use super::*;
-use crate::memory_map::{MIB, with_rom};
+use crate::memory_map::{MIB, Sizes, with_rom};
 use cutaway_cpu::CpuModel;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ impl cutaway_devices::CharSink for Shared {
 
 fn board() -> Board {
     let cpu = CpuModel::by_name("486").expect("the 486 is there");
-    Board::new(&Config::new(cpu), with_rom(MIB, &[0xf4; 4096]).unwrap())
+    Board::new(&Config::new(cpu), with_rom(Sizes { ram: MIB, monitor: 0 }, &[0xf4; 4096]).unwrap())
 }
 
 /// ICW1 to ICW4 of the master: edge triggered, vectors from 20h, slave on line 2; all unmasked.

@@ -157,10 +157,10 @@ fn identity_map(memory: &mut GuestMemory) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory_map::{MIB, without_rom};
+    use crate::memory_map::{MIB, Sizes, without_rom};
 
     fn entered(entry: Entry) -> (CpuState, GuestMemory) {
-        let mut memory = without_rom(16 * MIB).unwrap();
+        let mut memory = without_rom(Sizes { ram: 16 * MIB, monitor: 0 }).unwrap();
         let mut cpu = CpuState::reset(0x600);
         entry.apply(&mut cpu, &mut memory);
         (cpu, memory)

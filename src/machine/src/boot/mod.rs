@@ -76,7 +76,7 @@ pub(crate) struct KernelBoot<'a> {
 /// What the machine tells its loader.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Circumstances {
-    pub(crate) memory_bytes: u64,
+    pub(crate) sizes: memory_map::Sizes,
     pub(crate) long_mode: bool,
     pub(crate) rng_seed: Option<[u8; 32]>,
 }
@@ -96,18 +96,19 @@ pub(crate) fn load(
     boot: &Boot<'_>,
     circumstances: &Circumstances,
 ) -> Result<(GuestMemory, Entry), BootError> {
-    let memory_bytes = circumstances.memory_bytes;
+    let sizes = circumstances.sizes;
+    let memory_bytes = sizes.ram;
     match *boot {
         Boot::Rom(image) => {
             let bytes = image.len() as u64;
             if bytes == 0 || bytes > MAX_ROM_BYTES || !bytes.is_multiple_of(PAGE_SIZE) {
                 return Err(BootError::RomSize { bytes });
             }
-            Ok((memory_map::with_rom(memory_bytes, image)?, Entry::ResetVector))
+            Ok((memory_map::with_rom(sizes, image)?, Entry::ResetVector))
         }
         Boot::Kernel { image, initrd, cmdline } => {
             let kind = kernel_kind(image)?;
-            let mut memory = memory_map::without_rom(memory_bytes)?;
+            let mut memory = memory_map::without_rom(sizes)?;
             bios_data::write(&mut memory);
             let rsdp = acpi::write(&mut memory);
             let Circumstances { long_mode, rng_seed, .. } = *circumstances;

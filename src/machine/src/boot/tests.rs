@@ -4,6 +4,7 @@ use super::linux::tests::bz_image;
 use super::multiboot::tests::kernel as multiboot_kernel;
 use super::*;
 use crate::memory_map::MIB;
+use crate::memory_map::Sizes;
 
 /// Marsaglia's xorshift64, so that a failure repeats.
 struct Bytes(u64);
@@ -24,8 +25,11 @@ impl Bytes {
 /// Values at which arithmetic on fields goes wrong.
 const EXTREMES: [u8; 4] = [0x00, 0x7f, 0x80, 0xff];
 
-const SMALL: Circumstances =
-    Circumstances { memory_bytes: 4 * MIB, long_mode: true, rng_seed: Some([7; 32]) };
+const SMALL: Circumstances = Circumstances {
+    sizes: Sizes { ram: 4 * MIB, monitor: 0 },
+    long_mode: true,
+    rng_seed: Some([7; 32]),
+};
 
 fn boot(image: &[u8]) -> Result<(GuestMemory, Entry), BootError> {
     load(&Boot::Kernel { image, initrd: Some(&[1; 5000]), cmdline: "quiet" }, &SMALL)

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::boot::{Boot, Circumstances, KernelKind, kernel_kind, load};
+use crate::memory_map::Sizes;
 
 const PAYLOAD: usize = 1024;
 
@@ -37,8 +38,11 @@ struct Case {
 
 impl Case {
     fn new() -> Self {
-        let circumstances =
-            Circumstances { memory_bytes: 16 * MIB, long_mode: true, rng_seed: None };
+        let circumstances = Circumstances {
+            sizes: Sizes { ram: 16 * MIB, monitor: 0 },
+            long_mode: true,
+            rng_seed: None,
+        };
         let cmdline = "console=ttyS0".into();
         Self { image: bz_image(), initrd: vec![0x55; 5000], cmdline, circumstances }
     }

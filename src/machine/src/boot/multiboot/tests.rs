@@ -3,6 +3,7 @@
 use super::*;
 use crate::boot::{Boot, Circumstances, load};
 use crate::memory_map::MIB;
+use crate::memory_map::Sizes;
 
 fn header(flags: u32) -> Vec<u8> {
     let checksum = 0_u32.wrapping_sub(HEADER_MAGIC.wrapping_add(flags));
@@ -27,7 +28,11 @@ fn by_address(code: &[u8]) -> Vec<u8> {
 }
 
 fn start(image: &[u8], initrd: Option<&[u8]>) -> Result<(GuestMemory, Entry), BootError> {
-    let circumstances = Circumstances { memory_bytes: 4 * MIB, long_mode: false, rng_seed: None };
+    let circumstances = Circumstances {
+        sizes: Sizes { ram: 4 * MIB, monitor: 0 },
+        long_mode: false,
+        rng_seed: None,
+    };
     load(&Boot::Kernel { image, initrd, cmdline: "one two" }, &circumstances)
 }
 

@@ -1,0 +1,333 @@
+//! Several guests on one physical CPU: who runs when, and what each got.
+//!
+//! Guests take turns in slices. Who has had least in relation to its shares goes first (stride
+//! scheduling: C. A. Waldspurger and W. E. Weihl, "Stride Scheduling: Deterministic
+//! Proportional-Share Resource Management", 1995); equal shares are round robin. A cap holds a guest to
+//! a part of each period even if nobody else wants the CPU.
+//!
+//! A guest's clock stands still while it could run but does not: that time is *stolen*, and the
+//! guest cannot see it. So what a guest does hangs on nothing but itself, and is the same
+//! whoever else is there.
+
+use crate::{Machine, Stop};
+
+/// Ticks that a guest runs before the next one's turn: a millisecond at the usual rate.
+const SLICE: u64 = 1_000_000;
+/// Ticks of the physical CPU in which a cap is kept.
+const PERIOD: u64 = 100_000_000;
+/// What a pass grows by in a slice of a guest with one share.
+const STRIDE: u128 = 1 << 20;
+
+/// What a guest may have of the physical CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// In relation to the shares of the others; not zero.
+    pub shares: u32,
+    /// The most percent of a period, if there is a limit.
+    pub cap: Option<u32>,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self { shares: 1, cap: None }
+    }
+}
+
+/// How a guest stands.
+#[derive(Debug)]
+enum State {
+    Ready,
+    /// Halted until this tick of the host; without one only an input wakes it.
+    Asleep(Option<u64>),
+    Suspended,
+    Ended(Stop),
+}
+
+/// A guest among several.
+pub struct Tenant {
+    name: String,
+    machine: Machine,
+    share: Share,
+    state: State,
+    /// Stride scheduling's measure of what it had.
+    pass: u128,
+    used: u64,
+    used_in_period: u64,
+    stolen: u64,
+    ready_since: u64,
+}
+
+impl Tenant {
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The guest.
+    #[must_use]
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// The guest, to give it inputs or look deeper.
+    pub fn machine_mut(&mut self) -> &mut Machine {
+        &mut self.machine
+    }
+
+    /// What it may have.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        self.share
+    }
+
+    /// Ticks of the physical CPU that it had.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// Ticks that it could have run and did not.
+    #[must_use]
+    pub fn stolen(&self) -> u64 {
+        self.stolen
+    }
+
+    /// Why it runs no more, if it has ended.
+    #[must_use]
+    pub fn ended(&self) -> Option<&Stop> {
+        match &self.state {
+            State::Ended(stop) => Some(stop),
+            _ => None,
+        }
+    }
+}
+
+/// A stretch of the physical CPU's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Ticks of the host before it.
+    pub at: u64,
+    /// How many ticks.
+    pub ticks: u64,
+    /// The guest that ran, by its number; nobody did if there is none.
+    pub guest: Option<usize>,
+}
+
+/// One physical CPU and the guests on it.
+#[derive(Default)]
+pub struct Host {
+    guests: Vec<Tenant>,
+    now: u64,
+    period: u64,
+}
+
+impl Host {
+    /// Without guests.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a guest; the result is its number.
+    pub fn add(&mut self, name: &str, machine: Machine, share: Share) -> usize {
+        let share = Share { shares: share.shares.max(1), cap: share.cap };
+        // A newcomer has no claim to the time before it came.
+        let pass = self.guests.iter().map(|guest| guest.pass).min().unwrap_or(0);
+        self.guests.push(Tenant {
+            name: name.to_owned(),
+            machine,
+            share,
+            state: State::Ready,
+            pass,
+            used: 0,
+            used_in_period: 0,
+            stolen: 0,
+            ready_since: self.now,
+        });
+        self.guests.len() - 1
+    }
+
+    /// All guests.
+    #[must_use]
+    pub fn guests(&self) -> &[Tenant] {
+        &self.guests
+    }
+
+    /// A guest by its number.
+    pub fn guest_mut(&mut self, number: usize) -> Option<&mut Tenant> {
+        self.guests.get_mut(number)
+    }
+
+    /// Ticks of the physical CPU so far.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Takes a guest off the CPU until [`Self::resume`].
+    pub fn suspend(&mut self, number: usize) {
+        if let Some(guest) = self.guests.get_mut(number)
+            && !matches!(guest.state, State::Ended(_))
+        {
+            guest.state = State::Suspended;
+        }
+    }
+
+    /// Lets a suspended guest run again.
+    pub fn resume(&mut self, number: usize) {
+        let (now, least) = (self.now, self.least_pass());
+        if let Some(guest) = self.guests.get_mut(number)
+            && matches!(guest.state, State::Suspended)
+        {
+            guest.state = State::Ready;
+            guest.pass = guest.pass.max(least);
+            guest.ready_since = now;
+        }
+    }
+
+    /// Lets a guest that waits for an input look for it.
+    pub fn wake(&mut self, number: usize) {
+        let now = self.now;
+        if let Some(guest) = self.guests.get_mut(number)
+            && matches!(guest.state, State::Asleep(None))
+        {
+            guest.state = State::Ready;
+            guest.ready_since = now;
+        }
+    }
+
+    fn least_pass(&self) -> u128 {
+        let ready = self.guests.iter().filter(|guest| matches!(guest.state, State::Ready));
+        ready.map(|guest| guest.pass).min().unwrap_or(0)
+    }
+
+    /// Wakes the guests whose time has come, and begins a new period if one is over.
+    fn settle(&mut self) {
+        if self.now - self.period >= PERIOD {
+            self.period = self.now - self.now % PERIOD;
+            self.guests.iter_mut().for_each(|guest| guest.used_in_period = 0);
+        }
+        let (now, least) = (self.now, self.least_pass());
+        for guest in &mut self.guests {
+            if let State::Asleep(Some(until)) = guest.state
+                && until <= now
+            {
+                // Its clock stands at the deadline already; what the host took longer is stolen.
+                guest.state = State::Ready;
+                guest.pass = guest.pass.max(least);
+                guest.ready_since = until;
+            }
+        }
+    }
+
+    /// Whether a guest may have more of this period.
+    fn may_run(guest: &Tenant) -> bool {
+        let most = guest.share.cap.map(|cap| PERIOD / 100 * u64::from(cap));
+        matches!(guest.state, State::Ready) && most.is_none_or(|most| guest.used_in_period < most)
+    }
+
+    /// Lets the next guest run for a slice, or time pass if none can. Nothing is returned when no
+    /// guest will ever run again by itself.
+    pub fn step(&mut self) -> Option<Slice> {
+        self.settle();
+        let at = self.now;
+        let able = self.guests.iter().enumerate().filter(|(_, guest)| Self::may_run(guest));
+        let Some(number) = able.min_by_key(|(number, guest)| (guest.pass, *number)) else {
+            return self.wait(at);
+        };
+        let number = number.0;
+        let guest = &mut self.guests[number];
+        guest.stolen += at - guest.ready_since;
+        let (ticks, skipped) = (guest.machine.ticks(), guest.machine.instructions());
+        let stop = guest.machine.run_until_idle(ticks + SLICE);
+        let ran = guest.machine.ticks() - ticks;
+        let ran = ran.max(guest.machine.instructions() - skipped);
+        self.now += ran;
+        guest.used += ran;
+        guest.used_in_period += ran;
+        guest.pass += STRIDE * u128::from(ran.max(1)) / u128::from(guest.share.shares);
+        guest.ready_since = self.now;
+        match stop {
+            Stop::Limit => {}
+            Stop::Idle => {
+                let sleep = guest.machine.sleep();
+                guest.state = State::Asleep(sleep.map(|ticks| self.now + ticks));
+            }
+            stop => guest.state = State::Ended(stop),
+        }
+        Some(Slice { at, ticks: ran, guest: Some(number) })
+    }
+
+    /// Lets time pass until a guest wakes or a capped one may go on.
+    fn wait(&mut self, at: u64) -> Option<Slice> {
+        let wakes = self.guests.iter().filter_map(|guest| match guest.state {
+            State::Asleep(until) => until,
+            State::Ready => Some(self.period + PERIOD),
+            State::Suspended | State::Ended(_) => None,
+        });
+        let until = wakes.min()?.max(at + 1);
+        self.now = until;
+        Some(Slice { at, ticks: until - at, guest: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Boot, Config, CpuModel, OnReset};
+
+    /// A guest that runs these bytes from the reset vector on.
+    fn guest(code: &[u8]) -> Machine {
+        let mut image = vec![0xf4; 4096];
+        image[0xff0..0xff0 + code.len()].copy_from_slice(code);
+        let cpu = CpuModel::by_name("x86-64-v2").unwrap();
+        let config = Config { memory_bytes: 1 << 20, on_reset: OnReset::Stop, ..Config::new(cpu) };
+        Machine::new(config, &Boot::Rom(&image)).unwrap()
+    }
+
+    /// JMP to itself.
+    const BUSY: &[u8] = &[0xeb, 0xfe];
+
+    fn run(host: &mut Host, ticks: u64) {
+        while host.now() < ticks && host.step().is_some() {}
+    }
+
+    #[test]
+    fn shares_of_1_2_and_4_are_kept_within_2_percent() {
+        let mut host = Host::new();
+        for shares in [1, 2, 4] {
+            host.add("busy", guest(BUSY), Share { shares, cap: None });
+        }
+        run(&mut host, 700_000_000);
+        for (tenant, wanted) in host.guests().iter().zip([100, 200, 400]) {
+            let got = tenant.used() as f64 / 1e6;
+            assert!((got / f64::from(wanted) - 1.0).abs() < 0.02, "{got} of {wanted}");
+        }
+    }
+
+    #[test]
+    fn a_cap_holds_even_alone() {
+        let mut host = Host::new();
+        host.add("busy", guest(BUSY), Share { shares: 1, cap: Some(25) });
+        run(&mut host, 1_000_000_000);
+        let used = host.guests()[0].used() as f64 / host.now() as f64;
+        assert!((used - 0.25).abs() < 0.02, "{used}");
+    }
+
+    #[test]
+    fn who_is_suspended_or_has_ended_gets_nothing_more() {
+        let mut host = Host::new();
+        let shared = Share::default();
+        let (busy, ends) =
+            (host.add("busy", guest(BUSY), shared), host.add("ends", guest(&[0xfa]), shared));
+        run(&mut host, 10_000_000);
+        assert!(matches!(host.guests()[ends].ended(), Some(Stop::Halted)));
+        host.suspend(busy);
+        let used = host.guests()[busy].used();
+        assert!(host.step().is_none(), "nobody is left");
+        host.resume(busy);
+        run(&mut host, 20_000_000);
+        assert!(host.guests()[busy].used() > used);
+    }
+}
