@@ -27,6 +27,12 @@ start:
         jne     not_multiboot
 
         call    init_gdt
+%ifdef PARAVIRTUAL
+        push    ebx
+        mov     ebx, interrupts_on
+        hypercall HC_START
+        pop     ebx
+%endif
         call    init_uart               ; from here on errors can be told
         call    init_idt
         call    read_boot_information
@@ -38,14 +44,10 @@ start:
 
         call    banner
         call    schedule                ; the shell and the others begin; when they all wait,
-        sti                             ; the CPU comes back here
-        ; fall through
 
 ; What began as the boot code goes on as task 0: the CPU waits for an interrupt in it whenever no
 ; other task is ready. HLT stops an emulator's work as it cools a real CPU.
-idle:
-        hlt
-        jmp     idle
+        idle_for_ever
 
 ; Without its information there is no telling where memory is; and no segments to print with.
 not_multiboot:

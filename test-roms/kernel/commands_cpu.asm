@@ -14,12 +14,12 @@ do_regs:
         mov     eax, [ebp + 32]
         mov     ebx, eflags_names
         call    print_bits
-        mov     eax, cs
+        read_cs eax
         mov     ebx, ds
         mov     ecx, es
-        mov     edx, ss
+        read_ss edx
         kprint  "  CS %w  DS %w  ES %w  SS %w", eax, ebx, ecx, edx
-        str     eax
+        read_tr eax
         kprint  `  TR %w\n`, eax
         mov     eax, cr0
         kprint  "  CR0 %x", eax
@@ -30,10 +30,10 @@ do_regs:
         kprint  `  CR2 %x (address of the last page fault)\n`, eax
         kprint  `  CR3 %x (page directory)\n`, ebx
         sub     esp, 8
-        sgdt    [esp]
+        read_table sgdt, gdt_register
         movzx   eax, word [esp]
         mov     ebx, [esp + 2]
-        sidt    [esp]
+        read_table sidt, idt_register
         movzx   ecx, word [esp]
         mov     edx, [esp + 2]
         kprint  `  GDTR base %x limit %w  IDTR base %x limit %w\n`, ebx, eax, edx, ecx

@@ -71,7 +71,7 @@ RESET_POLLS     equ 0x10000             ; some milliseconds
 ; an exception while no exception can be delivered shuts the CPU down, and the board resets it.
 do_reboot:
         kprint  `rebooting\n`
-        cli
+        interrupts_off_for_good
         call    uart_drain
         mov     al, KBC_PULSE_RESET
         out     KBC_COMMAND, al
@@ -90,7 +90,7 @@ do_halt:
 
 ; Everything said, nothing more to do.
 halt:
-        cli
+        interrupts_off_for_good
         call    uart_drain
 .for_ever:
         hlt
@@ -100,7 +100,7 @@ halt:
 ; management where firmware usually puts it.
 do_poweroff:
         kprint  `switching off\n`
-        cli
+        interrupts_off_for_good
         call    uart_drain
         mov     al, EXIT_PASS
         out     DEBUG_EXIT, al

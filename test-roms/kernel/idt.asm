@@ -34,9 +34,8 @@ enter_kernel:
         push    es
         push    fs
         push    gs
-        mov     eax, KERNEL_DATA        ; the user's segments are his own business
-        mov     ds, eax
-        mov     es, eax
+        load_kernel_segments
+        entered_by_gate
         cld
         mov     ebp, esp                ; EBP: the trap structure
         mov     eax, [ebp + trap.vector]
@@ -56,10 +55,11 @@ enter_kernel:
 
 ; Also where a new task begins: its stack is made to look as if it had been interrupted.
 leave_kernel:
-        pop     gs
-        pop     fs
-        pop     es
-        pop     ds
+        leaving_by_gate
+        pop_segment gs
+        pop_segment fs
+        pop_segment es
+        pop_segment ds
         popad
         add     esp, 8                  ; vector and error code
         iretd

@@ -22,7 +22,11 @@
 ; Source: Intel SDM vol. 3A for all that concerns the CPU; the datasheets that ports.inc names.
 ; Left out, for shortness: a file system, more than one CPU, floating point (CR0.EM is set).
 
+%ifdef PARAVIRTUAL                      ; a port, of two: see virtual.inc
+  %define VIRTUALIZABLE
+%else
         cpu     486
+%endif
 
 %include "x86.inc"
 %include "ports.inc"
@@ -30,6 +34,7 @@
 %include "layout.inc"
 %include "bss.inc"
 %include "macros.inc"
+%include "virtual.inc"
 
         org     KERNEL_BASE
 section .data align=PAGE

@@ -32,8 +32,10 @@ init_pic:
 ; Ends an interrupt of the master, before the handler may switch to another task: that one needs
 ; interrupts, too. Changes AL.
 end_of_interrupt:
+%ifndef PARAVIRTUAL                     ; the monitor has done it
         mov     al, OCW2_EOI
         out     PIC1_COMMAND, al
+%endif
         ret
 
 ; An interrupt whose request went away before the CPU asked for its vector: the PIC then gives that

@@ -59,7 +59,7 @@ switch_to:
         mov     ecx, cr3
         cmp     eax, ecx
         je      .same_space             ; loading CR3 would empty the TLB for nothing
-        mov     cr3, eax
+        load_cr3
 .same_space:
         mov     eax, [ebx + task.frames + FRAME_KERNEL_STACK * 4]
         add     eax, PAGE               ; where the CPU begins when it comes from CPL 3

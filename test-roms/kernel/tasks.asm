@@ -90,7 +90,7 @@ build_address_space:
         mov     [ebx + task.cr3], edi
         mov     eax, [ebx + task.frames + FRAME_TABLE * 4]
         or      eax, PTE_P | PTE_W | PTE_U
-        mov     [edi + USER_DIRECTORY_ENTRY * 4], eax
+        set_entry edi + USER_DIRECTORY_ENTRY * 4
         mov     esi, kernel_directory
         mov     ecx, IDENTITY_TABLES
         rep     movsd
@@ -98,16 +98,17 @@ build_address_space:
         mov     edi, [ebx + task.frames + FRAME_TABLE * 4]
         mov     eax, [ebx + task.frames + FRAME_DATA * 4]
         or      eax, PTE_P | PTE_W | PTE_U
-        mov     [edi + (USER_DATA - USER_CODE) / PAGE * 4], eax
+        set_entry edi + (USER_DATA - USER_CODE) / PAGE * 4
         mov     eax, [ebx + task.frames + FRAME_STACK * 4]
         or      eax, PTE_P | PTE_W | PTE_U
-        mov     [edi + ((USER_STACK_TOP - USER_CODE) / PAGE - 1) * 4], eax
+        set_entry edi + ((USER_STACK_TOP - USER_CODE) / PAGE - 1) * 4
         mov     eax, user_image + PTE_P + PTE_U         ; not writable: all tasks share it
         mov     ecx, (user_end - user_start) / PAGE
 .next:
         stosd
         add     eax, PAGE
         loop    .next
+        entries_set
         pop     esi
         ret
 

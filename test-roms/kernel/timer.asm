@@ -6,6 +6,11 @@
 TIMER_COUNT     equ (PIT_HZ + TICKS_PER_SECOND / 2) / TICKS_PER_SECOND
 
 init_timer:
+%ifdef PARAVIRTUAL
+        mov     ebx, TICKS_PER_SECOND
+        hypercall HC_TIMER
+        ret
+%endif
         mov     al, PIT_SELECT_0 | PIT_LOW_HIGH | PIT_MODE_2
         out     PIT_CONTROL, al
         mov     al, TIMER_COUNT & 0xff

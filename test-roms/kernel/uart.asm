@@ -46,6 +46,7 @@ uart_irq:
         in      al, dx
         call    input_put
 .no_input:
+%ifndef PARAVIRTUAL
         call    uart_send
         mov     eax, [output_head]
         cmp     eax, [output_tail]
@@ -54,6 +55,7 @@ uart_irq:
         mov     edx, COM1_IER
         mov     al, IER_RECEIVED
         out     dx, al
+%endif
         jmp     .next
 .done:
         ret
@@ -85,6 +87,9 @@ read_char:
         mov     ebx, [input_head]
         cmp     ebx, [input_tail]
         jne     .there
+%ifdef PARAVIRTUAL
+        call    console_flush           ; the prompt
+%endif
         call    block_shell
         jmp     .again
 .there:
@@ -106,6 +111,39 @@ put_char:
         call    uart_put
         pop     eax
         ; fall through
+
+%ifdef PARAVIRTUAL
+
+; AL to the characters that wait for the monitor. Changes nothing.
+uart_put:
+        interrupts_off
+        pushad
+        mov     ebx, [output_tail]
+        mov     [output + ebx], al
+        inc     dword [output_tail]
+        cmp     al, LINE_FEED
+        je      .flush
+        cmp     dword [output_tail], OUTPUT_RING
+        jne     .done
+.flush:
+        call    console_flush
+.done:
+        popad
+        interrupts_back
+        ret
+
+; To the monitor with them. Changes nothing.
+console_flush:
+uart_drain:
+        pushad
+        xor     ecx, ecx
+        xchg    ecx, [output_tail]
+        mov     ebx, output
+        hypercall HC_CONSOLE
+        popad
+        ret
+
+%else
 
 ; AL to the ring. Changes nothing.
 uart_put:
@@ -181,3 +219,5 @@ uart_drain:
         jz      .wait
         popad
         ret
+
+%endif
