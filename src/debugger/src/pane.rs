@@ -8,6 +8,7 @@ mod control;
 mod paging;
 mod registers;
 mod tables;
+mod vm;
 
 pub(crate) use code::{above, dump, from as instructions, listing};
 pub(crate) use control::hidden;
@@ -42,10 +43,12 @@ pub enum Pane {
     Uart,
     Console,
     Log,
+    Vm,
+    Translation,
 }
 
 /// Every pane with its name and what it shows.
-const ALL: [(Pane, &str, &str); 21] = [
+const ALL: [(Pane, &str, &str); 23] = [
     (Pane::Code, "code", "instructions around the next one"),
     (Pane::Explain, "explain", "the next instruction taken apart, before it runs"),
     (Pane::Registers, "registers", "general registers, RIP and RFLAGS"),
@@ -66,6 +69,8 @@ const ALL: [(Pane, &str, &str); 21] = [
     (Pane::Keyboard, "keyboard", "the 8042 and its keyboard"),
     (Pane::Uart, "uart", "the 16550A of COM1: registers, FIFOs"),
     (Pane::Console, "console", "what the guest has printed on COM1"),
+    (Pane::Vm, "vm", "guest, monitor and physical machine of a virtual machine"),
+    (Pane::Translation, "translation", "what binary translation made of the code around"),
     (Pane::Log, "log", "exceptions, interrupts, ports and mode changes up to here"),
 ];
 
@@ -126,6 +131,8 @@ impl Pane {
             Self::Keyboard => chips::lines(scene, "kbc"),
             Self::Uart => chips::lines(scene, "com1"),
             Self::Console => tail(scene.console.lines().map(Line::of).collect(), rows),
+            Self::Vm => vm::lines(scene),
+            Self::Translation => vm::translation(scene),
             Self::Log => tail(scene.log.iter().map(Line::of).collect(), rows),
         }
     }

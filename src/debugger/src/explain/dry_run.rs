@@ -96,6 +96,10 @@ pub(crate) fn dry_run(subject: &Subject<'_>) -> Result<DryRun, MemoryError> {
     let mut stage = Stage { memory, pins, touched: Vec::new(), ports: Vec::new() };
     let mut vcpu = Vcpu::new(subject.model);
     let mut state = subject.state.clone();
+    if subject.memory.is_of_guest() {
+        // The instruction alone, without what its monitor would intercept.
+        state.svm.guest = None;
+    }
     state.activity.halted = false;
     state.activity.nmi_pending = false;
     state.activity.debug_trap = 0;
