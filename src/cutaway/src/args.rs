@@ -108,6 +108,9 @@ pub(crate) enum Command {
     /// Boot a guest: a kernel, a ROM, or the built-in teaching kernel.
     #[command(after_help = after_help())]
     Run(Box<RunArgs>),
+    /// Run a guest in a virtual machine, by one of the textbook's models; compare the models.
+    #[command(subcommand, after_help = VM_EXAMPLES)]
+    Vm(VmCommand),
     /// Run a guest up to an instant and save it there.
     Snapshot(Box<SnapshotArgs>),
     /// Go on with a saved guest.
@@ -150,6 +153,64 @@ pub(crate) struct RunArgs {
     pub(crate) session: SessionArgs,
 }
 
+const VM_EXAMPLES: &str = "\
+Examples:
+  cutaway vm run --model translate
+      the built-in teaching kernel by binary translation; the costs stand at the end
+  cutaway vm run --model trap vmlinuz --initrd initrd.gz --append console=ttyS0
+      a Linux kernel by trap-and-emulate, and where that goes wrong
+  cutaway step --model translate --kernel test-roms/kernel.bin --layout vm
+      guest, monitor and physical machine side by side
+  cutaway vm table
+      what a session of the teaching kernel costs by each model, as a table
+  cutaway vm host --guest shares=1 --guest shares=2 --guest shares=4
+      three guests that share the CPU, and what each gets
+
+The models: trap (trap-and-emulate), translate (binary translation), para (paravirtualization),
+hardware (AMD SVM with nested paging).
+";
+
+/// `cutaway vm`.
+#[derive(Subcommand, Clone, Debug)]
+pub(crate) enum VmCommand {
+    /// Boot a guest in a virtual machine
+    #[command(after_help = VM_EXAMPLES)]
+    Run(Box<VmRunArgs>),
+    /// Run one workload by each model and print what each cost, as a table in Markdown
+    Table,
+    /// Run several guests on one CPU, and show who had it when
+    #[command(after_help = VM_EXAMPLES)]
+    Host(VmHostArgs),
+}
+
+/// `cutaway vm host`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct VmHostArgs {
+    /// A guest: name=N,model=M,shares=S,cap=PERCENT,memory=SIZE,kernel=FILE, each of which can be
+    /// left out; can be given again
+    #[arg(short, long, value_name = "SPEC", required = true)]
+    pub(crate) guest: Vec<String>,
+
+    /// Stop after so many instructions of the CPU
+    #[arg(long, value_name = "N", default_value_t = 1_000_000_000,
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
+    pub(crate) max_instructions: u64,
+}
+
+/// `cutaway vm run`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct VmRunArgs {
+    /// Kernel to boot, as --kernel; without one the built-in teaching kernel
+    #[arg(value_name = "GUEST", conflicts_with_all = ["kernel", "rom"])]
+    pub(crate) kernel: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
+
+    #[command(flatten)]
+    pub(crate) session: SessionArgs,
+}
+
 /// What machine, and what it starts.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct GuestArgs {
@@ -162,11 +223,11 @@ pub(crate) struct GuestArgs {
     pub(crate) kernel: Option<PathBuf>,
 
     /// Initial RAM disk for the kernel
-    #[arg(long, value_name = "FILE", requires = "kernel")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) initrd: Option<PathBuf>,
 
     /// Command line of the kernel
-    #[arg(long, value_name = "TEXT", requires = "kernel", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) append: Option<String>,
 
     /// Flat ROM image that ends at the reset vector
@@ -176,6 +237,10 @@ pub(crate) struct GuestArgs {
     /// CPU model; "help" lists them
     #[arg(long, value_name = "MODEL", default_value = "x86-64-v2")]
     pub(crate) cpu: String,
+
+    /// Run the guest in a virtual machine, by this model: trap, translate, para, hardware
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
 
     /// Instructions in a second of guest time
     #[arg(long, value_name = "N", default_value_t = 1_000_000_000,
@@ -351,7 +416,7 @@ pub(crate) struct StepArgs {
     #[arg(short, long, value_name = "COMMAND")]
     pub(crate) execute: Vec<String>,
 
-    /// Panes to begin with: cpu, paging, interrupts, devices or full
+    /// Panes to begin with: cpu, paging, interrupts, devices, vm or full
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub(crate) layout: String,
 

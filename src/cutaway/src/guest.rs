@@ -4,7 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use cutaway::host::{FileUse, read_file};
 use cutaway::{
-    Boot, BootError, Config, CpuModel, CpuNameError, FIRMWARE, Machine, MachineError, OnReset,
+    Boot, BootError, Config, CpuModel, CpuNameError, FIRMWARE, Machine, MachineError, Model,
+    OnReset,
 };
 
 use crate::args::GuestArgs;
@@ -33,6 +34,15 @@ pub(crate) fn cpu_model(name: &str) -> Result<CpuModel, Failure> {
     })
 }
 
+/// The model of virtualization of a name.
+fn model(name: &str) -> Result<Model, Failure> {
+    Model::by_name(name).ok_or_else(|| {
+        let names = Model::ALL.map(Model::name);
+        let what = format!("unknown model '{name}'");
+        Failure::new(BAD_INPUT, what, format!("there are {}", names.join(", ")))
+    })
+}
+
 fn config(args: &GuestArgs) -> Result<Config, Failure> {
     let cpu = cpu_model(&args.cpu)?;
     let rtc_start = match args.rtc {
@@ -43,13 +53,24 @@ fn config(args: &GuestArgs) -> Result<Config, Failure> {
         }
     };
     let on_reset = if args.no_reboot { OnReset::Stop } else { OnReset::Restart };
-    let (memory_bytes, cpu_seed) = (args.memory, args.cpu_seed);
-    Ok(Config { memory_bytes, ips: args.ips, rtc_start, cpu_seed, on_reset, ..Config::new(cpu) })
+    let model = args.model.as_deref().map(model).transpose()?;
+    let (memory_bytes, cpu_seed, ips) = (args.memory, args.cpu_seed, args.ips);
+    Ok(Config { memory_bytes, ips, rtc_start, cpu_seed, on_reset, model, ..Config::new(cpu) })
 }
 
 /// The machine, with what it starts in it.
 pub(crate) fn boot(args: &GuestArgs) -> Result<Machine, Failure> {
     let config = config(args)?;
+    if args.kernel.is_none()
+        && let Some(option) =
+            [args.initrd.as_ref().map(|_| "--initrd"), args.append.as_ref().map(|_| "--append")]
+                .into_iter()
+                .flatten()
+                .next()
+    {
+        let what = format!("{option} is for a kernel, and there is none");
+        return Err(Failure::new(BAD_INPUT, what, "--kernel FILE gives one"));
+    }
     let read = |what: FileUse, path: &std::path::Path, remedy: &str| {
         read_file(what, path).map_err(|error| Failure::of(BAD_INPUT, &error, remedy))
     };

@@ -34,13 +34,23 @@ pub use cutaway_state as state;
 pub use cutaway_devices::CharSink;
 pub use cutaway_machine::{
     Boot, BootError, Config, CpuModel, CpuNameError, Event, EventSink, Fault, Input, InputLog,
-    Machine, MachineError, OnReset, PortAccess, StateHash, Stats, Stop, Stops, Touch, TraceClasses,
-    Watch,
+    Machine, MachineError, Model, OnReset, PortAccess, StateHash, Stats, Stop, Stops, Touch,
+    TraceClasses, Watch,
 };
 
 /// Our firmware with the teaching kernel as the image it starts: what runs when nothing else is
 /// asked for. Sources in `firmware/` and `test-roms/`.
 pub const FIRMWARE: &[u8] = include_bytes!("../../../firmware/bios.bin");
+
+/// The teaching kernel alone, to be booted by multiboot.
+pub const TEACHING_KERNEL: &[u8] = include_bytes!("../../../test-roms/kernel.bin");
+
+/// The same with its sensitive instructions replaced, for trap-and-emulate.
+pub const VIRTUALIZABLE_KERNEL: &[u8] =
+    include_bytes!("../../../test-roms/kernel-virtualizable.bin");
+
+/// The same as a paravirtual guest.
+pub const PARAVIRTUAL_KERNEL: &[u8] = include_bytes!("../../../test-roms/kernel-paravirtual.bin");
 
 /// The names of the teaching kernel's addresses, as `nm` would list them.
 pub const KERNEL_SYMBOLS: &str = include_str!("../../../test-roms/kernel.sym");

@@ -21,6 +21,7 @@ mod stats;
 mod step;
 mod test;
 mod trace;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Ok(Cli { command }) => match command {
             None => run::run(&args::default_run()),
             Some(Command::Run(args)) => run::run(&args),
+            Some(Command::Vm(command)) => vm::vm(&command),
             Some(Command::Snapshot(args)) => replay::snapshot(&args),
             Some(Command::Restore(args)) => replay::restore(&args),
             Some(Command::Replay(args)) => replay::replay(&args),

@@ -29,7 +29,17 @@ pub(crate) struct Start {
 }
 
 /// Runs a machine to its end; the result is the exit code.
-pub(crate) fn hold(args: &SessionArgs, mut machine: Machine, start: Start) -> Result<u8, Failure> {
+pub(crate) fn hold(args: &SessionArgs, machine: Machine, start: Start) -> Result<u8, Failure> {
+    hold_and_tell(args, machine, start, |_| String::new())
+}
+
+/// As [`hold`]; at the end shows what `tell` has to say of the machine.
+pub(crate) fn hold_and_tell(
+    args: &SessionArgs,
+    mut machine: Machine,
+    start: Start,
+    tell: impl FnOnce(&Machine) -> String,
+) -> Result<u8, Failure> {
     if let Some(address) = &args.gdb {
         start.check.map_or(Ok(()), Check::finish)?;
         return gdb::live(args, address, machine);
@@ -48,6 +58,7 @@ pub(crate) fn hold(args: &SessionArgs, mut machine: Machine, start: Start) -> Re
     if ending.show_state {
         eprint!("{}", crash_report(&machine, &recent));
     }
+    eprint!("{}", tell(&machine));
     if args.stats {
         eprint!("{}", stats::text(&machine.stats(), running));
     }

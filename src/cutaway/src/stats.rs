@@ -43,7 +43,7 @@ pub(crate) fn hash(machine: &mut Machine) -> Result<String, Failure> {
 }
 
 /// The number with its digits in groups of three.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

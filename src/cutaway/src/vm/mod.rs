@@ -1,0 +1,77 @@
+//! `cutaway vm`: guests in virtual machines, and what each model costs.
+
+mod host;
+mod table;
+
+use std::fmt::Write;
+
+use cutaway::Model;
+use cutaway::machine::{Kind, Reason, Vm};
+
+use crate::args::{VmCommand, VmRunArgs};
+use crate::exit::{BAD_INPUT, DONE};
+use crate::failure::Failure;
+use crate::stats::grouped;
+use crate::{guest, session};
+
+/// Runs a guest as asked for, or all models; the result is the exit code.
+pub(crate) fn vm(command: &VmCommand) -> Result<u8, Failure> {
+    match command {
+        VmCommand::Run(args) => run(args),
+        VmCommand::Table => {
+            print!("{}", table::table()?);
+            Ok(DONE)
+        }
+        VmCommand::Host(args) => host::host(args),
+    }
+}
+
+fn run(args: &VmRunArgs) -> Result<u8, Failure> {
+    let mut guest = args.guest.clone();
+    if guest.model.is_none() {
+        let names = Model::ALL.map(Model::name).join(", ");
+        let remedy = format!("--model takes one of {names}");
+        return Err(Failure::new(BAD_INPUT, "a virtual machine needs a model".to_owned(), remedy));
+    }
+    guest.kernel = args.kernel.clone().or(guest.kernel);
+    let machine = guest::boot(&guest)?;
+    session::hold_and_tell(&args.session, machine, session::Start::default(), |machine| {
+        machine.vm().map(report).unwrap_or_default()
+    })
+}
+
+/// What a virtual machine cost so far, a line each.
+fn report(vm: &Vm) -> String {
+    let mut text = format!("\nmodel {}: {}\n", vm.model().name(), vm.model().about());
+    let mut line = |name: &str, count: u64| {
+        if count > 0 {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  {name:<28} {:>15}", grouped(count));
+        }
+    };
+    line("traps", vm.exits().total());
+    for reason in Reason::ALL {
+        line(&format!("  {}", reason.name()), vm.exits().of(reason));
+    }
+    line("call-outs", vm.call_outs().total());
+    for reason in Reason::ALL {
+        line(&format!("  {}", reason.name()), vm.call_outs().of(reason));
+    }
+    let shadow = vm.shadow_counts();
+    line("shadow entries filled", shadow.filled);
+    line("shadow entries dropped", shadow.dropped);
+    line("guest tables watched", shadow.watched);
+    line("shadow trees", shadow.roots);
+    line("shadow resets", shadow.resets);
+    let translation = vm.translation_counts();
+    line("blocks translated", translation.blocks);
+    for (kind, count) in Kind::ALL.into_iter().zip(translation.instructions) {
+        line(&format!("  instructions {}", kind.name()), count);
+    }
+    line("branches chained", translation.chained);
+    line("indirect branches looked up", translation.lookups);
+    line("blocks dropped", translation.dropped);
+    line("instructions adapted", translation.adapted);
+    line("cache flushes", translation.flushes);
+    text
+}
