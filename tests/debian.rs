@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use cutaway::replay::{Recording, Snapshot, SnapshotOptions, TimeMachine, save};
-use cutaway::{Boot, Config, CpuModel, Stop};
+use cutaway::{Boot, Config, CpuModel, Model, Stop};
 use cutaway_tests::guest::{Guest, usual_config};
 use cutaway_tests::initramfs;
 use cutaway_tests::skip::{newest_cloud_kernel, passed, readable, skipped};
@@ -193,6 +193,36 @@ fn amd64_installer_kernel_reaches_a_shell_that_answers() {
 #[test]
 fn i386_installer_kernel_reaches_a_shell_that_answers() {
     installer_shell("i386", "i686");
+}
+
+/// The same kernels in a virtual machine on the emulated CPU.
+fn virtual_machine(architecture: &str, machine: &str, model: Model) {
+    let what = format!("Debian 12 installer kernel {architecture}, model {}", model.name());
+    let Some(files) = installer_files(architecture, &what) else { return };
+    let config = Config { model: Some(model), ..config() };
+    let mut guest = Guest::new(config, &files.boot(SHELL));
+    guest.wait_for(PROMPT, BOOT_TICKS);
+    answers(&mut guest, machine);
+    let vm = guest.machine.vm().expect("it runs by a model");
+    vm.audit(guest.machine.memory()).expect("the guest has nothing but its own");
+    let (traps, calls) = (vm.exits().total(), vm.call_outs().total());
+    let instructions = guest.machine.instructions();
+    passed(&format!("{what}: {instructions} instructions, {traps} traps, {calls} call-outs"));
+}
+
+#[test]
+fn i386_installer_kernel_runs_by_binary_translation() {
+    virtual_machine("i386", "i686", Model::Translate);
+}
+
+#[test]
+fn i386_installer_kernel_runs_by_hardware_assistance() {
+    virtual_machine("i386", "i686", Model::Hardware);
+}
+
+#[test]
+fn amd64_installer_kernel_runs_by_hardware_assistance() {
+    virtual_machine("amd64", "x86_64", Model::Hardware);
 }
 
 fn installer_screen(architecture: &str) {

@@ -4,14 +4,12 @@
 use std::process::Command;
 
 use cutaway::{Boot, Config, FIRMWARE, OnReset, Stop};
+use cutaway_tests::dialogue::{PROMPT, TICKS, ask, dialogue};
 use cutaway_tests::guest::{Guest, cpu_models, usual_config};
 use cutaway_tests::skip::{passed, program, skipped};
 use cutaway_tests::workspace_root;
 
 const MIB: u64 = 1 << 20;
-/// Ticks are nanoseconds: more than any command needs.
-const TICKS: u64 = 20_000_000_000;
-const PROMPT: &str = "cutaway> ";
 
 fn config() -> Config {
     Config { memory_bytes: 128 * MIB, on_reset: OnReset::Stop, ..usual_config() }
@@ -19,46 +17,6 @@ fn config() -> Config {
 
 fn from_reset() -> Guest {
     Guest::new(config(), &Boot::Rom(FIRMWARE))
-}
-
-/// Types a command and checks that its answer contains the words, in this order.
-fn ask(guest: &mut Guest, command: &str, words: &[&str]) {
-    guest.type_line(command);
-    for word in words {
-        guest.wait_for(word, TICKS);
-    }
-    guest.wait_for(PROMPT, TICKS);
-}
-
-/// The commands, each with what its answer must say.
-fn dialogue(guest: &mut Guest) {
-    guest.wait_for("Type help for the commands.", TICKS);
-    guest.wait_for(PROMPT, TICKS);
-    ask(guest, "help", &["walk       ADDR [PID]", "poweroff"]);
-    ask(guest, "tasks", &["shell", "clock", "pulse", "primes      3  sleeping"]);
-    ask(guest, "mem", &["page frames up to 00ffffff: 15 used"]);
-    ask(guest, "walk 0x40100000 2", &["directory entry 256", "writable, user, accessed, dirty"]);
-    ask(guest, "walk 0", &["not mapped: an access would be a page fault"]);
-    ask(guest, "fault", &["error code 00000004", "linear address deadbeef", "ended by #PF"]);
-    ask(guest, "divide", &["ended by #DE divide error"]);
-    ask(guest, "gp", &["ended by #GP general protection"]);
-    ask(guest, "breakpoint", &["behind the breakpoint", "exited with code 0"]);
-    ask(guest, "syscall", &["CPL of this program: 3", "it took 10 ticks", "exited with code 7"]);
-    ask(guest, "run scribble", &["40000000: page protection, write, in user mode"]);
-    ask(guest, "run overflow", &["401feffc: page not present, write, in user mode"]);
-    ask(guest, "spawn spin", &["task 12 (spin) started"]);
-    ask(guest, "echo the shell still answers", &["\nthe shell still answers"]);
-    ask(guest, "kill 12", &["task 12 (spin) was killed"]);
-    ask(guest, "regs", &["CR0 80010015 PE EM ET WP PG"]);
-    ask(guest, "peek 100000", &["00100000  02 b0 ad 1b 02 00 01 00"]);
-    ask(guest, "gdt", &["TSS, busy (in TR) DPL 0"]);
-    ask(guest, "idt", &["interrupt gate, DPL 3  system call"]);
-    ask(guest, "pic", &["IRR 00  ISR 00  IMR ea"]);
-    ask(guest, "time", &["2020-01-01"]);
-    ask(guest, "ticks", &["timer interrupts since boot, 100 a second"]);
-    ask(guest, "ecko\x7f\x7fho edited", &["\nedited"]);
-    ask(guest, "nothing", &["no such command; help lists them all"]);
-    ask(guest, "mem", &["page frames up to 00ffffff: 15 used"]);
 }
 
 #[test]

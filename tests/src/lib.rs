@@ -3,8 +3,10 @@
 #![forbid(unsafe_code)]
 
 pub mod debian_root;
+pub mod dialogue;
 pub mod guest;
 pub mod initramfs;
+pub mod intruder;
 pub mod skip;
 
 use std::path::PathBuf;

@@ -1,0 +1,217 @@
+//! Guests in virtual machines: the teaching kernel under every model, recordings of it, and guests
+//! that try everything privileged to get out.
+
+use cutaway::machine::{Host, Share};
+use cutaway::replay::{Recording, TimeMachine};
+use cutaway::{
+    Boot, Config, Machine, Model, OnReset, PARAVIRTUAL_KERNEL, Stop, TEACHING_KERNEL,
+    VIRTUALIZABLE_KERNEL,
+};
+use cutaway_tests::dialogue::{PROMPT, TICKS, dialogue};
+use cutaway_tests::guest::{Guest, usual_config};
+use cutaway_tests::intruder;
+use cutaway_tests::skip::passed;
+
+const MIB: u64 = 1 << 20;
+
+fn config(model: Option<Model>) -> Config {
+    Config { memory_bytes: 128 * MIB, on_reset: OnReset::Stop, model, ..usual_config() }
+}
+
+/// The teaching kernel as a model needs it.
+fn kernel(model: Option<Model>) -> Guest {
+    let image = match model {
+        Some(Model::Trap) => VIRTUALIZABLE_KERNEL,
+        Some(Model::Para) => PARAVIRTUAL_KERNEL,
+        _ => TEACHING_KERNEL,
+    };
+    of_image(model, image)
+}
+
+fn of_image(model: Option<Model>, image: &[u8]) -> Guest {
+    Guest::new(config(model), &Boot::Kernel { image, initrd: None, cmdline: "" })
+}
+
+/// The console without what hangs on time: ticks and switches of tasks, and the registers at the
+/// instant of a command.
+fn timeless(output: &str) -> Vec<&str> {
+    let counted = [
+        "0  ready",
+        "running",
+        "sleeping",
+        "timer interrupts since boot",
+        "3  ready",
+        // The ports have their code at other addresses.
+        "interrupt gate",
+        "GDTR base",
+        "TSS, busy",
+        "  00100000  02 b0 ad 1b",
+        "page frames free",
+        "page frames up to",
+        "code, read-only",
+        "- 00",
+        "  001000",
+    ];
+    let lines = output.lines().filter(|line| !counted.iter().any(|of| line.contains(of)));
+    // The paravirtual kernel keeps the user's flat data segments.
+    let registers = ["  E", "  CS", "2020-"];
+    lines.filter(|line| !registers.iter().any(|of| line.starts_with(of))).collect()
+}
+
+#[test]
+fn the_teaching_kernel_answers_as_on_the_bare_machine() {
+    let mut bare = kernel(None);
+    dialogue(&mut bare);
+    for model in Model::ALL {
+        let mut guest = kernel(Some(model));
+        dialogue(&mut guest);
+        let (output, expected) = (guest.output(), bare.output());
+        let (lines, expected) = (timeless(&output), timeless(&expected));
+        for (line, expected) in lines.iter().zip(&expected) {
+            assert_eq!(line, expected, "{}", model.name());
+        }
+        assert_eq!(lines.len(), expected.len(), "{}", model.name());
+        passed(&format!("teaching kernel, model {}", model.name()));
+    }
+}
+
+/// What the sensitive instructions of "regs" show of the physical machine (Robin and Irvine 2000,
+/// table 1): the selectors are ring 1's, the descriptor tables the monitor's.
+#[test]
+fn trap_and_emulate_shows_the_physical_machine_through_sensitive_instructions() {
+    let mut guest = of_image(Some(Model::Trap), TEACHING_KERNEL);
+    guest.wait_for(PROMPT, TICKS);
+    guest.type_line("regs");
+    let shown = guest.wait_for(PROMPT, TICKS);
+    for expected in ["CS 0009", "SS 0011", "TR 0000", "GDTR base ffc00000 limit 0000"] {
+        assert!(shown.contains(expected), "{expected} in:\n{shown}");
+    }
+    passed("teaching kernel, model trap: sensitive instructions misbehave");
+}
+
+#[test]
+fn a_virtual_machine_records_replays_and_steps_back() {
+    for model in Model::ALL {
+        let name = format!("cutaway-vmm-{}-{}.cut", std::process::id(), model.name());
+        let path = std::env::temp_dir().join(name);
+        let mut guest = kernel(Some(model));
+        guest.record(&path);
+        guest.wait_for(PROMPT, TICKS);
+        guest.type_line("syscall");
+        guest.wait_for(PROMPT, TICKS);
+        guest.finish_recording();
+        let (end, hash) = (guest.machine.ticks(), guest.fingerprint());
+
+        let recording = Recording::open(&path).expect("it was written whole");
+        let mut run = TimeMachine::open(recording, 64 << 20).expect("it can be repeated");
+        run.set_verify(true);
+        let mut state_at = |tick: u64| {
+            run.goto_tick(tick).expect("the recording reaches so far");
+            format!("{:#}", run.state_hash().expect("the state can be encoded"))
+        };
+        assert_eq!(state_at(end), hash.1, "{}: repeated", model.name());
+        let middle = state_at(end / 2);
+        let _ = state_at(end / 2 + 1000);
+        assert_eq!(state_at(end / 2), middle, "{}: back", model.name());
+        let _ = std::fs::remove_file(path);
+        passed(&format!("record, replay and step back, model {}", model.name()));
+    }
+}
+
+/// Instructions of intruders in each model; ten million with CUTAWAY_LONG=1.
+fn intruder_instructions() -> u64 {
+    if std::env::var_os("CUTAWAY_LONG").is_some() { 10_000_000 } else { 500_000 }
+}
+
+/// Whatever a guest does, what the physical CPU lets it reach is its own, and nothing panics.
+#[test]
+fn intruders_do_not_get_out() {
+    for model in Model::ALL {
+        let (mut done, mut seed, mut traps) = (0, 0, 0);
+        while done < intruder_instructions() {
+            seed += 1;
+            let image = intruder::image(seed);
+            let boot = Boot::Kernel { image: &image, initrd: None, cmdline: "" };
+            let config = Config { memory_bytes: 16 * MIB, ..config(Some(model)) };
+            let mut machine = Machine::new(config, &boot).expect("the intruder can be booted");
+            // One that waits, or counts for long in one place, makes room for the next.
+            while machine.instructions() < 100_000 {
+                let ended = !matches!(machine.run_until(machine.ticks() + 5_000), Stop::Limit);
+                let vm = machine.vm().expect("the machine has a model");
+                if let Err(what) = vm.audit(machine.memory()) {
+                    panic!("{}, seed {seed}: {what}", model.name());
+                }
+                if ended || machine.ticks() > 1_000_000 {
+                    break;
+                }
+            }
+            done += machine.instructions().max(1);
+            traps += machine.vm().map_or(0, |vm| vm.exits().total());
+        }
+        let what = format!("{done} instructions of {seed} intruders, {traps} traps");
+        passed(&format!("{what}, model {}", model.name()));
+    }
+}
+
+/// Four kernels that run for ever: their tasks spin.
+fn busy(model: Model) -> Machine {
+    let mut guest = kernel(Some(model));
+    guest.wait_for(PROMPT, TICKS);
+    for _ in 0..2 {
+        guest.type_line("spawn spin");
+        guest.wait_for(PROMPT, TICKS);
+    }
+    guest.machine
+}
+
+/// Runs the guests until the host has executed so many instructions; the first three's counts and
+/// hashes when each has had its own million of them.
+fn neighbours(hostile: bool, instructions: u64) -> Vec<(u64, String)> {
+    let mut host = Host::new();
+    for model in [Model::Trap, Model::Translate, Model::Hardware] {
+        host.add(model.name(), busy(model), Share::default());
+    }
+    if hostile {
+        let image = intruder::image(7);
+        let boot = Boot::Kernel { image: &image, initrd: None, cmdline: "" };
+        let config = Config { memory_bytes: 16 * MIB, ..config(Some(Model::Trap)) };
+        let machine = Machine::new(config, &boot).expect("the intruder can be booted");
+        host.add("hostile", machine, Share::default());
+    }
+    // A quarter of it each, whether the fourth takes its part or not.
+    let part = instructions / 4;
+    let mut ends = vec![None; 3];
+    while ends.iter().any(Option::is_none) && host.step().is_some() {
+        for (number, end) in ends.iter_mut().enumerate() {
+            let guest = host.guest_mut(number).expect("there are three");
+            if end.is_none() && guest.used() >= part {
+                let hash = guest.machine_mut().state_hash().expect("the state can be encoded");
+                *end = Some((guest.machine().instructions(), format!("{hash:#}")));
+            }
+        }
+    }
+    ends.into_iter().flatten().collect()
+}
+
+#[test]
+fn a_hostile_neighbour_changes_nothing() {
+    let instructions = 1_000_000_000;
+    let alone = neighbours(false, instructions);
+    assert_eq!(alone.len(), 3, "each has had its part");
+    assert_eq!(neighbours(true, instructions), alone);
+    passed("three guests beside a hostile one: 10^9 instructions, equal hashes");
+}
+
+#[test]
+fn shares_of_1_2_and_4_give_time_within_2_percent() {
+    let mut host = Host::new();
+    for shares in [1, 2, 4] {
+        host.add("busy", busy(Model::Translate), Share { shares, cap: None });
+    }
+    while host.now() < 700_000_000 && host.step().is_some() {}
+    for (guest, wanted) in host.guests().iter().zip([1.0, 2.0, 4.0]) {
+        let got = guest.used() as f64 * 7.0 / host.now() as f64;
+        assert!((got / wanted - 1.0).abs() < 0.02, "{got} of {wanted}");
+    }
+    passed("shares 1:2:4 of three guests");
+}
