@@ -89,6 +89,21 @@ fn trap_and_emulate_shows_the_physical_machine_through_sensitive_instructions() 
     passed("teaching kernel, model trap: sensitive instructions misbehave");
 }
 
+/// UMIP makes five of them trap; the selectors of CS and SS can still be read.
+#[test]
+fn umip_makes_the_stores_of_tables_trap() {
+    let boot = Boot::Kernel { image: TEACHING_KERNEL, initrd: None, cmdline: "" };
+    let mut guest = Guest::new(Config { umip: true, ..config(Some(Model::Trap)) }, &boot);
+    guest.wait_for(PROMPT, TICKS);
+    guest.type_line("regs");
+    let shown = guest.wait_for(PROMPT, TICKS);
+    for expected in ["CS 0009", "TR 0028", "limit 002f  IDTR base"] {
+        assert!(shown.contains(expected), "{expected} in:\n{shown}");
+    }
+    let vm = guest.machine.vm().expect("it runs by a model");
+    assert_eq!(vm.exits().of(cutaway::machine::Reason::Sensitive), 3, "STR, SGDT, SIDT");
+}
+
 #[test]
 fn a_virtual_machine_records_replays_and_steps_back() {
     for model in Model::ALL {

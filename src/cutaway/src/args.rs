@@ -242,6 +242,10 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
 
+    /// Let SGDT, SIDT, SLDT, STR and SMSW trap in a virtual machine, by CR4.UMIP
+    #[arg(long, requires = "model")]
+    pub(crate) umip: bool,
+
     /// Instructions in a second of guest time
     #[arg(long, value_name = "N", default_value_t = 1_000_000_000,
           value_parser = clap::value_parser!(u64).range(1_000_000..=100_000_000_000))]

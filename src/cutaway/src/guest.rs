@@ -55,7 +55,16 @@ fn config(args: &GuestArgs) -> Result<Config, Failure> {
     let on_reset = if args.no_reboot { OnReset::Stop } else { OnReset::Restart };
     let model = args.model.as_deref().map(model).transpose()?;
     let (memory_bytes, cpu_seed, ips) = (args.memory, args.cpu_seed, args.ips);
-    Ok(Config { memory_bytes, ips, rtc_start, cpu_seed, on_reset, model, ..Config::new(cpu) })
+    Ok(Config {
+        memory_bytes,
+        ips,
+        rtc_start,
+        cpu_seed,
+        on_reset,
+        model,
+        umip: args.umip,
+        ..Config::new(cpu)
+    })
 }
 
 /// The machine, with what it starts in it.

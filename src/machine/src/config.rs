@@ -31,6 +31,8 @@ pub struct Config {
     /// The model by which a monitor runs the guest on the CPU; without one the guest has the CPU
     /// to itself.
     pub model: Option<Model>,
+    /// The monitor turns CR4.UMIP on: SGDT, SIDT, SLDT, STR and SMSW trap outside ring 0.
+    pub umip: bool,
 }
 
 /// What a reset by the guest does.
@@ -57,6 +59,7 @@ impl Config {
             cpu_seed: 0,
             on_reset: OnReset::Restart,
             model: None,
+            umip: false,
         }
     }
 

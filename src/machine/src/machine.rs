@@ -125,7 +125,7 @@ impl Machine {
         mut board: Board,
         rom_bytes: Option<u64>,
     ) -> Self {
-        let vm = config.model.map(|model| Vm::new(model, board.memory_mut(), &vcpu));
+        let vm = config.model.map(|model| Vm::new(model, config.umip, board.memory_mut(), &vcpu));
         let page_hashes = PageHashes::default();
         let exits = ExitCounts::default();
         let (input_log, yields) = (None, false);

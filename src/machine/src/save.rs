@@ -20,7 +20,7 @@ const TRANSLATIONS: &str = "cpu0-translations";
 const TOUCHED: &str = "memory-touched";
 /// What a monitor keeps of its guest; shadow page tables are in the monitor's memory, which is hashed.
 const MONITOR: &str = "monitor";
-/// By which model it runs the guest.
+/// By which model it runs the guest, and whether with UMIP.
 const MODEL: &str = "model";
 /// No run gets so far in a thousand years; arithmetic beyond it would overflow.
 const MAX_TICKS: u64 = 1 << 62;
@@ -106,7 +106,7 @@ impl Configuration {
         Ok(this)
     }
 
-    fn config(&self, model: Option<Model>) -> Result<Config, RestoreError> {
+    fn config(&self, monitor: Option<(Model, bool)>) -> Result<Config, RestoreError> {
         let Self { memory_bytes, ips, rtc_start, debug_exit, rng_seed, cpu_seed, on_reset, .. } =
             *self;
         let Some(cpu) = CpuModel::by_name(&self.cpu) else {
@@ -121,7 +121,8 @@ impl Configuration {
             rng_seed,
             cpu_seed,
             on_reset,
-            model,
+            model: monitor.map(|(model, _)| model),
+            umip: monitor.is_some_and(|(_, umip)| umip),
         })
     }
 }
@@ -133,8 +134,8 @@ pub fn memory_len(state: &State) -> Result<u64, RestoreError> {
     Ok(capacity(config.sizes(), configuration.rom_bytes))
 }
 
-/// By which model the machine's guest runs, if by one.
-fn model_of(state: &State) -> Result<Option<Model>, RestoreError> {
+/// By which model the machine's guest runs, if by one, and whether with UMIP.
+fn model_of(state: &State) -> Result<Option<(Model, bool)>, RestoreError> {
     match state.section(MODEL) {
         Ok(section) => Ok(Some(section.decode(1)?)),
         Err(_) => Ok(None),
@@ -166,7 +167,7 @@ impl Machine {
         }
         sections.extend(self.board().sections()?);
         if let Some(vm) = self.vm() {
-            sections.push(Section::encode(MODEL, 1, &vm.model())?);
+            sections.push(Section::encode(MODEL, 1, &(vm.model(), vm.has_umip()))?);
         }
         Ok(sections)
     }
@@ -215,7 +216,7 @@ impl Machine {
     pub fn load(&mut self, state: &State) -> Result<(), RestoreError> {
         let alike = Configuration::read(state)?
             == Configuration::of(self.config(), self.rom_bytes())
-            && model_of(state)? == self.config().model;
+            && model_of(state)? == self.vm().map(|vm| (vm.model(), vm.has_umip()));
         if !alike {
             return Err(RestoreError::Unfit { what: "it is of another machine" });
         }

@@ -89,7 +89,8 @@ pub(crate) enum Next {
 impl Vm {
     /// A guest that has not run. The last [`crate::MONITOR_BYTES`] of the memory's backing are the
     /// monitor's: the guest's own space of addresses does not reach them.
-    pub fn new(model: Model, memory: &mut GuestMemory, vcpu: &Vcpu) -> Self {
+    /// With `umip` the stores of descriptor-table registers trap outside ring 0 (CR4.UMIP).
+    pub fn new(model: Model, umip: bool, memory: &mut GuestMemory, vcpu: &Vcpu) -> Self {
         let physical = memory.add_physical_space();
         let layout = Layout::of(memory);
         let mut world = World::new(vcpu.system().clone());
@@ -103,7 +104,7 @@ impl Vm {
             translator: Translator::new(layout.window),
             resume: None,
             checked: BTreeSet::new(),
-            umip: false,
+            umip,
             shared: None,
             nested: NestedTables::new(layout.shadow.0, layout.shadow.1),
             window: false,
@@ -120,6 +121,12 @@ impl Vm {
     #[must_use]
     pub fn model(&self) -> Model {
         self.model
+    }
+
+    /// Whether the stores of descriptor-table registers trap.
+    #[must_use]
+    pub fn has_umip(&self) -> bool {
+        self.umip
     }
 
     /// Why the guest trapped so far.
