@@ -159,6 +159,13 @@ impl Vcpu {
         }
     }
 
+    /// Whether there is any breakpoint, and whether one stops before the next instruction.
+    #[must_use]
+    pub fn at_breakpoint(&self) -> Option<bool> {
+        let any = !self.stops.breakpoints.is_empty();
+        any.then(|| self.stops.meets(self.pc(), self.ticks))
+    }
+
     /// Goes on from here: breakpoints and intercepted exceptions do not stop at this tick.
     pub fn pass_stops(&mut self) {
         self.stops.passed = Some(self.ticks);

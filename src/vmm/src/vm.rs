@@ -330,6 +330,14 @@ impl Vm {
             if !Self::is_translatable(vcpu) {
                 return Ok(Some(Next::Emulate(Reason::Interpreted, None)));
             }
+            // The guest's own code, where breakpoints are, does not run: they are looked for before
+            // each of its instructions.
+            let busy = self.resume(vcpu).is_some_and(|resume| resume.busy);
+            let budget = match vcpu.at_breakpoint() {
+                Some(true) if !busy => return Err(Exit::Breakpoint),
+                Some(_) => 1,
+                None => budget,
+            };
             return self.run_translated(vcpu, bus, budget);
         }
         self.share(vcpu, bus);
