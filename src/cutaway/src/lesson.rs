@@ -30,6 +30,9 @@ const LESSONS: &[(&str, &str)] = &[
     ("10-system-calls", include_str!("../../../docs/lessons/10-system-calls.md")),
     ("11-context-switch", include_str!("../../../docs/lessons/11-context-switch.md")),
     ("12-bug-backwards", include_str!("../../../docs/lessons/12-bug-backwards.md")),
+    ("13-trap-and-emulate", include_str!("../../../docs/lessons/13-trap-and-emulate.md")),
+    ("14-binary-translation", include_str!("../../../docs/lessons/14-binary-translation.md")),
+    ("15-hardware-assistance", include_str!("../../../docs/lessons/15-hardware-assistance.md")),
 ];
 
 const KERNEL: Kernel<'static> = Kernel { rom: FIRMWARE, symbols: KERNEL_SYMBOLS };

@@ -185,6 +185,7 @@ impl Explorer {
             memory: self.run.machine().memory(),
             count: self.run.count(),
             symbols: &self.symbols,
+            monitor: self.run.machine().vm(),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::mode;
 use crate::symbols::Symbols;
 use cutaway_cpu::CpuState;
 use cutaway_isa::Rflags;
+use cutaway_machine::Vm;
 use cutaway_memory::GuestMemory;
 
 /// Brackets and signs inside each other, at most.
@@ -39,6 +40,8 @@ pub(crate) struct Subject<'a> {
     /// Instructions retired.
     pub(crate) count: u64,
     pub(crate) symbols: &'a Symbols,
+    /// The monitor of a virtual machine.
+    pub(crate) monitor: Option<&'a Vm>,
 }
 
 /// The value of an expression.
@@ -180,6 +183,18 @@ impl<'a> Parser<'a> {
             "cpl" => Ok(u64::from(cpl(state))),
             "gdtr" => Ok(system.gdtr.base),
             "idtr" => Ok(system.idtr.base),
+            "traps" | "callouts" | "physcs" | "physcr3" => {
+                let vm = self.subject.monitor.ok_or("there is no monitor (--model gives one)")?;
+                let physical = vm.physical_system();
+                Ok(match name.as_str() {
+                    "traps" => vm.exits().total(),
+                    "callouts" => vm.call_outs().total(),
+                    "physcs" => {
+                        u64::from(physical.segments[cutaway_cpu::Seg::Cs as usize].selector)
+                    }
+                    _ => physical.cr3,
+                })
+            }
             "tr" => Ok(u64::from(system.segments[cutaway_cpu::Seg::Tr as usize].selector)),
             _ => address::linear(word, state).or_else(|error| {
                 if let Some(address) = self.subject.symbols.address_of(word) {
@@ -271,7 +286,8 @@ mod tests {
         state.gpr[gpr::RAX] = 0x1_0000_0005;
         state.rflags = 0x3043;
         let symbols = Symbols::parse("1000 t table\n").unwrap();
-        let subject = Subject { state: &state, memory: &memory, count: 77, symbols: &symbols };
+        let subject =
+            Subject { state: &state, memory: &memory, count: 77, symbols: &symbols, monitor: None };
         evaluate(text, &subject)
     }
 

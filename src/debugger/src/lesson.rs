@@ -41,6 +41,8 @@ pub struct Head {
     /// Assembly for a 16-bit machine fresh from reset, at f000:0000.
     #[serde(default)]
     pub code: String,
+    /// The model by which a monitor runs the guest.
+    pub model: Option<String>,
     /// Guest memory in MiB.
     #[serde(default = "default_memory")]
     pub memory: u64,

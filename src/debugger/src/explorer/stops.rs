@@ -195,6 +195,7 @@ impl Explorer {
             memory: self.run.machine().memory(),
             count: self.run.count(),
             symbols: &self.symbols,
+            monitor: self.run.machine().vm(),
         };
         self.points.iter().filter(|point| point.is_hit(stop, pc)).find(|point| {
             let Some(condition) = &point.condition else { return true };

@@ -4,7 +4,7 @@ use super::{GuestKind, Head};
 use crate::explorer::Explorer;
 use crate::symbols::Symbols;
 use cutaway_isa::{Assembly, CodeSize, assemble};
-use cutaway_machine::{Boot, Config, CpuModel, Machine};
+use cutaway_machine::{Boot, Config, CpuModel, Machine, Model};
 use cutaway_replay::TimeMachine;
 
 /// The teaching kernel in its ROM.
@@ -56,7 +56,11 @@ fn explorer(head: &Head, rom: &[u8]) -> Result<Explorer, String> {
     let cpu =
         CpuModel::by_name(&head.cpu).ok_or_else(|| format!("there is no CPU {}", head.cpu))?;
     let memory_bytes = head.memory.checked_mul(1 << 20).ok_or("too much memory")?;
-    let config = Config { memory_bytes, ..Config::new(cpu) };
+    let model = head
+        .model
+        .as_deref()
+        .map(|name| Model::by_name(name).ok_or_else(|| format!("there is no model {name}")));
+    let config = Config { memory_bytes, model: model.transpose()?, ..Config::new(cpu) };
     let machine = Machine::new(config, &Boot::Rom(rom)).map_err(|error| error.to_string())?;
     let run = TimeMachine::live(machine, BUDGET).map_err(|error| error.to_string())?;
     Ok(Explorer::new(run, true))
