@@ -12,7 +12,10 @@ use cutaway::replay::{
     save, save_recording_start,
 };
 use cutaway::state::{Section, State, StateHash};
-use cutaway::{Boot, Config, CpuModel, Input, Machine, memory::Backing};
+use cutaway::{
+    Boot, Config, CpuModel, Input, Machine, Model, PARAVIRTUAL_KERNEL, TEACHING_KERNEL,
+    memory::Backing,
+};
 use cutaway_tests::guest::cpu_models;
 use cutaway_tests::skip::passed;
 
@@ -174,6 +177,51 @@ fn states_with_right_checksums_and_wrong_contents_are_refused_or_run() {
         ran += 1;
     }
     passed(&format!("{all} states changed inside: {ran} ran, the others were refused"));
+}
+
+/// What a monitor keeps, in its section and in its memory, is no more to be trusted.
+#[test]
+fn monitors_with_wrong_contents_are_refused_or_run() {
+    let mut noise = Noise(3);
+    let (mut ran, all) = (0, cases(800));
+    for case in 0..all {
+        let model = Model::ALL[case as usize % Model::ALL.len()];
+        let config =
+            Config { memory_bytes: 4 << 20, model: Some(model), ..Config::new(CpuModel::Max) };
+        let image = if model == Model::Para { PARAVIRTUAL_KERNEL } else { TEACHING_KERNEL };
+        let boot = Boot::Kernel { image, initrd: None, cmdline: "" };
+        let mut machine = Machine::new(config, &boot).expect("the kernel can be booted");
+        machine.run_until(1_000 + noise.next() % 100_000);
+        let good = machine.save().unwrap();
+        // The other sections have a test of their own.
+        let mut state = State::new();
+        for section in good.sections() {
+            let mut section = section.clone();
+            if section.name == "monitor" && noise.below(4) != 0 {
+                for _ in 0..=noise.below(4) {
+                    let at = noise.below(section.bytes.len());
+                    section.bytes[at] = noise.next() as u8;
+                }
+            }
+            state.add(section).unwrap();
+        }
+        let len = cutaway::machine::memory_len(&state).unwrap() as usize;
+        let backing = Backing::new(len).unwrap();
+        let mut page = [0; 4096];
+        for offset in machine.memory().touched_pages() {
+            machine.memory().backing().read(offset, &mut page);
+            if offset >= len - (16 << 20) && noise.below(4) == 0 {
+                let at = noise.below(512) * 8;
+                page[at..at + 8].copy_from_slice(&noise.next().to_le_bytes());
+            }
+            backing.write(offset, &page);
+        }
+        let Ok(mut odd) = Machine::restore(&state, backing) else { continue };
+        odd.run_until(odd.ticks().saturating_add(100_000));
+        odd.state_hash().unwrap();
+        ran += 1;
+    }
+    passed(&format!("{all} monitors changed inside: {ran} ran, the others were refused"));
 }
 
 #[test]
