@@ -202,7 +202,7 @@ pub(crate) struct VmHostArgs {
 pub(crate) struct VmRunArgs {
     /// Kernel to boot, as --kernel; without one the built-in teaching kernel
     #[arg(value_name = "GUEST", conflicts_with_all = ["kernel", "rom"])]
-    pub(crate) kernel: Option<PathBuf>,
+    pub(crate) image: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) guest: GuestArgs,

@@ -94,6 +94,9 @@ pub(crate) fn boot(args: &GuestArgs) -> Result<Machine, Failure> {
     } else if let Some(path) = &args.rom {
         let image = read(FileUse::Rom, path, "give --rom an image that ends at the reset vector")?;
         Machine::new(config, &Boot::Rom(&image))
+    } else if let Some(model) = config.model {
+        let image = crate::vm::kernel_for(Some(model));
+        Machine::new(config, &Boot::Kernel { image, initrd: None, cmdline: "" })
     } else {
         Machine::new(config, &Boot::Rom(FIRMWARE))
     };

@@ -3,6 +3,8 @@
 mod host;
 mod table;
 
+pub(crate) use table::kernel_for;
+
 use std::fmt::Write;
 
 use cutaway::Model;
@@ -33,7 +35,7 @@ fn run(args: &VmRunArgs) -> Result<u8, Failure> {
         let remedy = format!("--model takes one of {names}");
         return Err(Failure::new(BAD_INPUT, "a virtual machine needs a model".to_owned(), remedy));
     }
-    guest.kernel = args.kernel.clone().or(guest.kernel);
+    guest.kernel = args.image.clone().or(guest.kernel);
     let machine = guest::boot(&guest)?;
     session::hold_and_tell(&args.session, machine, session::Start::default(), |machine| {
         machine.vm().map(report).unwrap_or_default()

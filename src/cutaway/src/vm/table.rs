@@ -54,7 +54,7 @@ impl CharSink for Kept {
 }
 
 /// The teaching kernel as a model needs it.
-pub(super) fn kernel_for(model: Option<Model>) -> &'static [u8] {
+pub(crate) fn kernel_for(model: Option<Model>) -> &'static [u8] {
     match model {
         Some(Model::Trap) => VIRTUALIZABLE_KERNEL,
         Some(Model::Para) => PARAVIRTUAL_KERNEL,
