@@ -68,3 +68,36 @@ fn window_leaf(window: &Window, linear: u64, leaf: u64) -> Result<(), &'static s
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shadow::pool::store;
+
+    /// A shadow of one tree that maps linear page 0 by this entry. The guest has 1 MiB, the monitor what
+    /// lies behind.
+    fn audited(leaf: u64) -> Result<(), String> {
+        const MONITOR: u64 = 0x10_0000;
+        let mut memory = GuestMemory::new(0x20_0000).expect("two MiB are to be had");
+        memory.add_ram(0, 0xf_0000).expect("it fits");
+        memory.add_rom(0xf_0000, &[0; 0x1_0000]).expect("it fits");
+        let mut shadow = Shadow::new(MONITOR, 0x20_0000);
+        let directory = shadow.pool.take(&mut memory).expect("the pool is fresh");
+        let table = shadow.pool.take(&mut memory).expect("the pool is fresh");
+        store(&mut memory, directory, table | bit::P | bit::RW);
+        store(&mut memory, table, leaf);
+        let tables = [directory, table + 0x1000, table + 0x1000, table + 0x1000];
+        shadow.roots.insert(0, Root { key: super::super::Key::default(), tables, last_used: 0 });
+        shadow.guarded.insert(0x5000);
+        shadow.audit(&memory)
+    }
+
+    #[test]
+    fn what_leads_out_of_the_guest_is_found() {
+        assert_eq!(audited(0x4000 | bit::P | bit::RW), Ok(()));
+        assert_eq!(audited(0x5000 | bit::P), Ok(()));
+        for wrong in [0x10_0000 | bit::P, 0x5000 | bit::P | bit::RW, 0xf_0000 | bit::P | bit::RW] {
+            assert!(audited(wrong).is_err(), "{wrong:#x}");
+        }
+    }
+}
