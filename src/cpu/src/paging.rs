@@ -225,16 +225,7 @@ impl Vcpu {
                 continue;
             }
             self.check_rights(rights, no_execute, access, user).map_err(|()| fail(true, false))?;
-            for &(at, value) in &visited[..depth] {
-                if value & entry::A == 0 {
-                    self.write_entry(bus, at, value | entry::A, wide);
-                }
-            }
-            let dirty = if access == Access::Write { entry::D } else { 0 };
-            let marked = value | entry::A | dirty;
-            if marked != value {
-                self.write_entry(bus, at, marked, wide);
-            }
+            let marked = self.mark_entries(bus, &visited[..=depth], access, wide);
             let frame = match (large, wide) {
                 (true, false) => value & 0xffc0_0000 | (value >> 13 & 0xff) << 32,
                 (true, true) => value & ADDRESS & !((1 << level.shift) - 1),
@@ -277,6 +268,27 @@ impl Vcpu {
         let at = (self.system.cr3 & 0xffff_ffe0) + index * 8;
         let at = self.nested(bus, at, Access::Write, Stage::Table)?.physical;
         Ok(self.read_entry(bus, at, true))
+    }
+
+    /// Sets A in the entries of a walk that has succeeded, root first, and D in the leaf for a
+    /// write. Returns the leaf as it is then.
+    pub(crate) fn mark_entries(
+        &mut self,
+        bus: &mut dyn Bus,
+        visited: &[(u64, u64)],
+        access: Access,
+        wide: bool,
+    ) -> u64 {
+        let mut last = 0;
+        for (n, &(at, value)) in visited.iter().enumerate() {
+            let is_leaf = n + 1 == visited.len();
+            let dirty = if is_leaf && access == Access::Write { entry::D } else { 0 };
+            last = value | entry::A | dirty;
+            if last != value {
+                self.write_entry(bus, at, last, wide);
+            }
+        }
+        last
     }
 
     /// Access rights (SDM vol. 3A §4.6.1).

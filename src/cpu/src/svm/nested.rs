@@ -168,16 +168,7 @@ impl Vcpu {
             if !allowed {
                 return Err(code::P);
             }
-            for &(at, value) in &visited[..depth] {
-                if value & entry::A == 0 {
-                    self.write_entry(bus, at, value | entry::A, wide);
-                }
-            }
-            let dirty = if access == Access::Write { entry::D } else { 0 };
-            let marked = value | entry::A | dirty;
-            if marked != value {
-                self.write_entry(bus, at, marked, wide);
-            }
+            let marked = self.mark_entries(bus, &visited[..=depth], access, wide);
             let below = (1_u64 << level.shift) - 1;
             let frame = match (large, wide) {
                 (true, false) => value & 0xffc0_0000 | (value >> 13 & 0xff) << 32,
