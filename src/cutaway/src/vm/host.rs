@@ -1,9 +1,13 @@
 //! `cutaway vm host`: several guests on one CPU.
 
 use std::fmt::Write;
+use std::path::Path;
 
+use cutaway::host::{FileUse, read_file};
 use cutaway::machine::{Host, Share, Slice};
 use cutaway::{Boot, Config, CpuModel, Machine, Model, OnReset};
+
+use indicatif::ProgressBar;
 
 use super::table::kernel_for;
 use crate::args::VmHostArgs;
@@ -14,6 +18,8 @@ use crate::stats::grouped;
 
 /// Columns of the chart of who had the CPU.
 const COLUMNS: usize = 64;
+/// Ticks between two looks at how far it is.
+const TOLD: u64 = 50_000_000;
 
 /// A guest as it was asked for.
 struct Spec {
@@ -73,7 +79,9 @@ impl Spec {
         let read;
         let image = match &self.kernel {
             Some(path) => {
-                read = std::fs::read(path).map_err(|error| bad(format!("{path}: {error}")))?;
+                read = read_file(FileUse::Kernel, Path::new(path)).map_err(|error| {
+                    Failure::of(BAD_INPUT, &error, "give a kernel that is there")
+                })?;
                 read.as_slice()
             }
             None => kernel_for(self.model),
@@ -91,40 +99,71 @@ pub(super) fn host(args: &VmHostArgs) -> Result<u8, Failure> {
         let spec = Spec::parse(text, number)?;
         host.add(&spec.name, spec.machine()?, spec.share);
     }
-    let mut slices = Vec::new();
+    let bar = progress();
+    let mut chart = Chart::new(args.max_instructions, host.guests().len());
+    let mut told = 0;
     while host.now() < args.max_instructions
         && let Some(slice) = host.step()
     {
-        slices.push(slice);
+        chart.add(&slice);
+        if host.now() - told > TOLD {
+            told = host.now();
+            bar.set_message(format!(
+                "{} of {} ticks",
+                grouped(told),
+                grouped(args.max_instructions)
+            ));
+        }
     }
-    print!("{}", chart(&host, &slices));
+    bar.finish_and_clear();
+    print!("{}", chart.text(&host));
     print!("{}", shares(&mut host)?);
     Ok(DONE)
 }
 
+/// Shown from the first second on, on a terminal.
+fn progress() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(std::time::Duration::from_secs(1));
+    bar
+}
+
 /// Who had the CPU when: a row a guest, a column a stretch of time.
-fn chart(host: &Host, slices: &[Slice]) -> String {
-    let mut text = String::new();
-    let width = host.now().div_ceil(COLUMNS as u64).max(1);
-    for (number, guest) in host.guests().iter().enumerate() {
-        let mut had = [0_u64; COLUMNS];
-        for slice in slices.iter().filter(|slice| slice.guest == Some(number)) {
-            let column = (slice.at / width) as usize;
-            had[column.min(COLUMNS - 1)] += slice.ticks;
+struct Chart {
+    /// Ticks of a column.
+    width: u64,
+    had: Vec<[u64; COLUMNS]>,
+}
+
+impl Chart {
+    fn new(ticks: u64, guests: usize) -> Self {
+        Self { width: ticks.div_ceil(COLUMNS as u64).max(1), had: vec![[0; COLUMNS]; guests] }
+    }
+
+    fn add(&mut self, slice: &Slice) {
+        if let Some(row) = slice.guest.and_then(|guest| self.had.get_mut(guest)) {
+            let column = (slice.at / self.width) as usize;
+            row[column.min(COLUMNS - 1)] += slice.ticks;
         }
+    }
+
+    fn text(&self, host: &Host) -> String {
+        let mut text = String::new();
         // Nothing, some, about half, most of a stretch.
-        let mark = |ticks: u64| match ticks * 4 / width {
-            0 if ticks == 0 => ' ',
+        let mark = |ticks: &u64| match ticks * 4 / self.width {
+            0 if *ticks == 0 => ' ',
             0 => '.',
             1 | 2 => '+',
             _ => '#',
         };
-        let row: String = had.into_iter().map(mark).collect();
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{:<12} |{row}|", guest.name());
+        for (guest, had) in host.guests().iter().zip(&self.had) {
+            let row: String = had.iter().map(mark).collect();
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{:<12} |{row}|", guest.name());
+        }
+        let _ = writeln!(text, "{:<12} |a column is {} ticks\n", "", grouped(self.width));
+        text
     }
-    let _ = writeln!(text, "{:<12} |a column is {} ticks\n", "", grouped(width));
-    text
 }
 
 fn shares(host: &mut Host) -> Result<String, Failure> {
