@@ -1,5 +1,6 @@
 //! Captures vectors from the host's CPU.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use iced_x86::{CpuidFeature, EncodingKind};
@@ -20,6 +21,14 @@ pub enum CaptureError {
     /// The vectors cannot be written.
     #[error("vectors not written")]
     Vectors(#[from] VectorsError),
+    /// A file would hold results of two CPUs.
+    #[error("{name} holds vectors of {cpu} for more forms than were captured; capture all of them")]
+    OtherCpu {
+        /// Which file.
+        name: String,
+        /// The CPU that it is of.
+        cpu: String,
+    },
 }
 
 /// The group of a form: the file that its vectors are in.
@@ -29,7 +38,10 @@ pub fn group(form: Form) -> &'static str {
     let features = form.code.cpuid_features();
     let has = |wanted: &[F]| features.iter().any(|feature| wanted.contains(feature));
     let scalar = [F::BMI1, F::BMI2, F::LZCNT];
-    if form.op_code().encoding() == EncodingKind::VEX && !has(&scalar) {
+    if has(&[F::GFNI]) {
+        // Of a younger CPU than the others.
+        "gfni"
+    } else if form.op_code().encoding() == EncodingKind::VEX && !has(&scalar) {
         "avx"
     } else if has(&[F::FPU, F::FPU287, F::FPU387]) {
         "x87"
@@ -45,7 +57,6 @@ pub fn group(form: Form) -> &'static str {
         F::AES,
         F::PCLMULQDQ,
         F::SHA,
-        F::GFNI,
     ]) {
         "sse"
     } else {
@@ -132,37 +143,44 @@ pub fn capture_form(oracle: &mut Oracle, form: Form) -> Result<FormVectors, Orac
     Ok(vectors)
 }
 
-/// Writes captured vectors into their files; forms that were not captured now stay as they are.
+/// Writes captured vectors into their files. Forms that were not captured now stay as they are,
+/// if they are of the same CPU.
 pub fn store(folder: &Path, captured: Vec<(Form, FormVectors)>) -> Result<(), CaptureError> {
     let _ = std::fs::create_dir_all(folder);
     let header = header();
-    let mut old = vectors::read_all(folder).unwrap_or_default();
-    old.retain(|file| file.header == header);
-    let mut files: std::collections::BTreeMap<String, Vec<(Form, FormVectors)>> =
-        std::collections::BTreeMap::new();
-    let mut place = |form: Form, vectors: FormVectors| {
-        let name = format!("{}-{}", group(form), form.size.bits());
-        let file = files.entry(name).or_default();
-        file.retain(|(of, _)| *of != form);
-        file.push((form, vectors));
-    };
-    let known: std::collections::BTreeMap<String, Form> =
-        forms::all().into_iter().map(|form| (form.label(), form)).collect();
-    for vectors in old.into_iter().flat_map(|file| file.forms) {
-        if let Some(&form) = known.get(&format!("{}/{}", vectors.name, vectors.bits)) {
-            place(form, vectors);
-        }
-    }
+    let mut files: BTreeMap<String, Vec<(Form, FormVectors)>> = BTreeMap::new();
     for (form, vectors) in captured {
-        place(form, vectors);
+        files.entry(file_name(form)).or_default().push((form, vectors));
+    }
+    let known: BTreeMap<String, Form> =
+        forms::all().into_iter().map(|form| (form.label(), form)).collect();
+    for file in vectors::read_all(folder).unwrap_or_default() {
+        for vectors in file.forms {
+            let label = format!("{}/{}", vectors.name, vectors.bits);
+            let Some(&form) = known.get(&label) else { continue };
+            let name = file_name(form);
+            let Some(new) = files.get_mut(&name) else { continue };
+            if new.iter().any(|(of, _)| *of == form) {
+                continue;
+            }
+            if file.header != header {
+                return Err(CaptureError::OtherCpu { name, cpu: file.header.cpu });
+            }
+            new.push((form, vectors));
+        }
     }
     for (name, mut forms) in files {
         forms.sort_by_key(|(form, _)| form.code as usize);
         let forms = forms.into_iter().map(|(_, vectors)| vectors).collect();
         let file = Vectors { header: header.clone(), forms };
-        vectors::write(&folder.join(format!("{name}.zst")), &file)?;
+        vectors::write(&folder.join(name), &file)?;
     }
     Ok(())
+}
+
+/// The file that a form's vectors are in.
+fn file_name(form: Form) -> String {
+    format!("{}-{}.zst", group(form), form.size.bits())
 }
 
 /// What silicon gives for one case, normalised.

@@ -8,7 +8,7 @@ use iced_x86::Code;
 
 use crate::compare::{MASKED, ending_name, is_tolerant};
 use crate::generate::forms::{self, Excluded, Form};
-use crate::vectors::{FormVectors, Vectors};
+use crate::vectors::{FormVectors, Header, Vectors};
 
 const SIZES: [CodeSize; 3] = [CodeSize::Bits16, CodeSize::Bits32, CodeSize::Bits64];
 
@@ -88,8 +88,6 @@ fn collect(files: &[Vectors]) -> ByName<'_> {
 }
 
 fn introduction(text: &mut String, files: &[Vectors], by_name: &ByName<'_>) {
-    let cpu = files.first().map_or("no CPU", |file| file.header.cpu.as_str());
-    let [family, model, stepping] = files.first().map_or([0; 3], |file| file.header.signature);
     let (mut forms, mut cases) = (0, 0_u64);
     for (_, sizes) in by_name.values() {
         for vectors in sizes.iter().flatten() {
@@ -98,6 +96,7 @@ fn introduction(text: &mut String, files: &[Vectors], by_name: &ByName<'_>) {
         }
     }
     let generator = crate::generate::VERSION;
+    let references = references(files);
     let _ = write!(
         text,
         "# Conformance
@@ -106,9 +105,12 @@ Which instructions agree with a real CPU. This page is written by
 `cargo run --release -p cutaway-silicon -- report`; a test compares it with the captured vectors
 that it is made from, another checks all of them on the interpreter.
 
-The reference is an {cpu} (family {family}, model {model}, stepping {stepping}), the cases are those
-of generator {generator}: **{forms} pairs of an instruction form and a code size, {cases} cases.**
-All agree. A form is an opcode with its operand kinds; each runs in every code size it exists in, in
+{references}
+
+The cases are those of generator {generator}:
+**{forms} pairs of an instruction form and a code size, {cases} cases.** All agree.
+
+A form is an opcode with its operand kinds; each runs in every code size it exists in, in
 64-bit mode and in compatibility mode. A case is one encoding, with prefixes, registers, memory and
 rounding modes weighted to the edges; compared are all general, segment, x87, MMX and vector
 registers, flags, MXCSR, all memory the case can reach, and for faults vector, error code and CR2.
@@ -117,6 +119,25 @@ To ask another CPU (Linux on x86-64): `cargo run --release -p cutaway-silicon --
 
 "
     );
+}
+
+/// The CPUs that the vectors are of, the one of most forms first.
+fn references(files: &[Vectors]) -> String {
+    let mut cpus: Vec<(&Header, usize)> = Vec::new();
+    for file in files {
+        match cpus.iter_mut().find(|(header, _)| *header == &file.header) {
+            Some((_, forms)) => *forms += file.forms.len(),
+            None => cpus.push((&file.header, file.forms.len())),
+        }
+    }
+    cpus.sort_by_key(|(_, forms)| std::cmp::Reverse(*forms));
+    let mut cpus = cpus.into_iter();
+    let Some((first, _)) = cpus.next() else { return "There are no vectors.".to_owned() };
+    let mut text = format!("The reference is an {first}");
+    for (header, forms) in cpus {
+        let _ = write!(text, ",\nfor {forms} forms that it lacks an {header}");
+    }
+    text + "."
 }
 
 fn not_compared(text: &mut String, files: &[Vectors]) {

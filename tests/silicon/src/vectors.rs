@@ -5,6 +5,7 @@
 //! outcome, so that a difference can be explained on a host that cannot ask silicon. Forms whose
 //! results are compared with a tolerance have all outcomes whole.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,13 @@ pub struct Header {
     pub cpu: String,
     /// Its family, model and stepping.
     pub signature: [u32; 3],
+}
+
+impl fmt::Display for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [family, model, stepping] = self.signature;
+        write!(f, "{} (family {family}, model {model}, stepping {stepping})", self.cpu)
+    }
 }
 
 /// Results of one form.
