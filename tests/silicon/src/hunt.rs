@@ -20,7 +20,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// The host's CPU beside the one that the vectors, and with them all undefined results, are of.
 struct Host {
-    /// Of another vendor.
+    /// Of another vendor or family.
     foreign: bool,
     /// Cases of each of [`vendor::DIFFERENCES`].
     explained: [u64; vendor::DIFFERENCES.len()],
@@ -32,19 +32,19 @@ impl Host {
         let (here, all) = (capturing::header(), vectors::read_all(&vectors::folder()));
         let captured = all.ok().and_then(|all| Some(all.into_iter().next()?.header));
         let other = captured.filter(|captured| captured.signature != here.signature);
-        let vendor = |cpu: &str| cpu.split(' ').next().map(str::to_owned);
-        let foreign =
-            other.as_ref().is_some_and(|captured| vendor(&captured.cpu) != vendor(&here.cpu));
+        let make = |header: &vectors::Header| {
+            (header.cpu.split(' ').next().map(str::to_owned), header.signature[0])
+        };
+        let foreign = other.as_ref().is_some_and(|captured| make(captured) != make(&here));
         if let Some(captured) = other {
             let told = if foreign {
-                "differences that the manuals document between the two vendors are counted apart"
+                "what is known to differ between makes and families is counted apart"
             } else {
                 "a difference may be one between these two"
             };
             eprintln!(
-                "this host's CPU is {}; Cutaway follows {} where the manuals leave a result \
-                 undefined: {told}",
-                here.cpu, captured.cpu
+                "this host's CPU is {here}; Cutaway follows {captured} where the manuals leave a \
+                 result undefined: {told}"
             );
         }
         Self { foreign, explained: [0; vendor::DIFFERENCES.len()] }
@@ -61,11 +61,11 @@ impl Host {
         explained.inspect(|&number| self.explained[number] += 1).is_none()
     }
 
-    /// Prints how often the vendors differed.
+    /// Prints how often the two CPUs differed.
     fn print_explained(&self) {
         for (known, count) in vendor::DIFFERENCES.iter().zip(self.explained) {
             if count > 0 {
-                println!("  between the vendors: {count} of {} ({})", known.what, known.source);
+                println!("  between the two CPUs: {count} of {} ({})", known.what, known.source);
             }
         }
     }

@@ -391,6 +391,30 @@ const SAMPLES: &[Sample] = &[
         after: |outcome, case| ended(outcome, case, 5, 0, 0),
     },
     Sample {
+        what: "order of the faults of both operands of CMPS, MOVS",
+        bits: 32,
+        code: &[0xa7],
+        before: |case| (case.registers.gpr[6], case.registers.gpr[7]) = (1, 0x1000),
+        after: |outcome, case| ended(outcome, case, 14, 4, 1),
+    },
+    Sample {
+        what: "elements of VMASKMOV, VPMASKMOV behind the last address of their size",
+        bits: 32,
+        code: &[0xc4, 0xe2, 0x79, 0x2c, 0x2f],
+        before: |case| {
+            case.registers.gpr[7] = 0xffff_ffff;
+            case.registers.ymm[0] = [1 << 63, 0, 0, 0];
+        },
+        after: |outcome, case| ended(outcome, case, 13, 0, 0),
+    },
+    Sample {
+        what: "RIP behind INT1",
+        bits: 64,
+        code: &[0xf1],
+        before: SAME,
+        after: |outcome, case| outcome.registers.rip = case.registers.rip,
+    },
+    Sample {
         what: "x87 stores with an unmasked exception to where none can be",
         bits: 64,
         code: &[0xd9, 0x18],

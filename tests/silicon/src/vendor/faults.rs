@@ -7,7 +7,7 @@ use super::pair::{
     GENERAL_PROTECTION, INVALID_OPCODE, PENDING, Pair, is_access, is_canonical, segment,
 };
 use crate::case::{Ending, Outcome, WORDS, seg};
-use crate::place::{self, CODE, PAGE, WINDOW, gdt};
+use crate::place::{self, CODE, PAGE, WINDOW};
 
 const AC: u64 = 1 << 18;
 /// The sticky flags of MXCSR.
@@ -351,6 +351,48 @@ pub(super) fn bound(pair: &mut Pair<'_>) {
     }
 }
 
+pub(super) fn string_operands(pair: &mut Pair<'_>) {
+    let two = matches!(
+        pair.mnemonic(),
+        M::Cmpsb | M::Cmpsw | M::Cmpsd | M::Cmpsq | M::Movsb | M::Movsw | M::Movsd | M::Movsq
+    );
+    let plain = |ending: Ending| match ending.vector {
+        13 | 17 => ending.error == 0,
+        vector => matches!(vector, 12 | 14),
+    };
+    let (silicon, ours) = (pair.silicon.ending, pair.ours.ending);
+    if two && pair.instruction().is_string_instruction() && plain(silicon) && plain(ours) {
+        pair.ours.ending = silicon;
+    }
+}
+
+pub(super) fn masked_move(pair: &mut Pair<'_>) {
+    let instruction = pair.instruction();
+    let masked =
+        matches!(pair.mnemonic(), M::Vmaskmovps | M::Vmaskmovpd | M::Vpmaskmovd | M::Vpmaskmovq);
+    let Some(operand) = pair.operand().filter(|_| masked) else { return };
+    let base = match (pair.case().bits, segment(instruction.memory_segment())) {
+        (64, n @ (seg::FS | seg::GS)) => pair.case().registers.bases[n - seg::FS],
+        (64, _) => 0,
+        (_, n) => place::base(pair.case().registers.selectors[n]),
+    };
+    let offset = operand.wrapping_add(WINDOW).wrapping_sub(base) & 0xffff_ffff;
+    let last = offset + instruction.memory_size().size() as u64 - 1;
+    let wraps = (offset ^ last) >> 16 != 0;
+    let (silicon, ours) = pair.vectors();
+    if wraps && is_access(silicon) && is_access(ours) {
+        pair.ours.ending = pair.silicon.ending;
+    }
+}
+
+pub(super) fn int1(pair: &mut Pair<'_>) {
+    let start = pair.start().rip;
+    if pair.mnemonic() == M::Int1 && pair.vectors() == (1, 1) && pair.silicon.registers.rip == start
+    {
+        pair.ours.registers.rip = start;
+    }
+}
+
 /// Whether it is a store of an x87 register.
 fn is_x87_store(mnemonic: M) -> bool {
     matches!(mnemonic, M::Fst | M::Fstp | M::Fist | M::Fistp | M::Fisttp | M::Fbstp)
@@ -377,73 +419,5 @@ pub(super) fn split_store(pair: &mut Pair<'_>) {
     if is_access(pair.ours.ending.vector) && pair.silicon.ending == pair.ours.ending {
         let low = pair.after(&pair.silicon, operand, 8);
         pair.put_ours(operand, 8, low);
-    }
-}
-
-/// Bytes of a slot of a far return.
-fn slot(code: Code) -> Option<i64> {
-    match code {
-        Code::Retfw | Code::Retfw_imm16 | Code::Iretw => Some(2),
-        Code::Retfd | Code::Retfd_imm16 | Code::Iretd => Some(4),
-        Code::Retfq | Code::Retfq_imm16 | Code::Iretq => Some(8),
-        _ => None,
-    }
-}
-
-pub(super) fn far_return(pair: &mut Pair<'_>) {
-    let Some(size) = slot(pair.instruction().code()) else { return };
-    let fault = |vector: u32| matches!(vector, 11..=14 | 17);
-    let (silicon, ours) = pair.vectors();
-    let error = pair.silicon.ending.error;
-    // An access, or what is wrong with CS or SS.
-    let right = matches!(silicon, 14 | 17)
-        || error == 0
-        || [1, 4].iter().any(|n| pair.before(pair.stack(n * size), 2) as u32 & !3 == error);
-    if fault(silicon) && fault(ours) && right {
-        pair.ours.ending = pair.silicon.ending;
-    }
-}
-
-/// A far return as it reads the stack where nothing faults: RIP, CS and RSP after it.
-fn popped(pair: &Pair<'_>) -> Option<(u64, u16, u64)> {
-    let code = pair.instruction().code();
-    let size = slot(code)?;
-    let by = i64::from(pair.instruction().stack_pointer_increment());
-    let rip = pair.before(pair.stack(0), size.unsigned_abs());
-    let selector = pair.before(pair.stack(size), 2) as u16;
-    let stack =
-        if code == Code::Iretq { pair.before(pair.stack(24), 8) } else { pair.moved_stack(by) };
-    Some((rip, selector, stack))
-}
-
-pub(super) fn far_return_slot(pair: &mut Pair<'_>) {
-    if let (1, 12 | 14 | 17) = pair.vectors()
-        && matches!(pair.mnemonic(), M::Retf | M::Iretq)
-        && let Some((rip, selector, stack)) = popped(pair)
-    {
-        land(pair, selector, rip, stack);
-    }
-}
-
-/// A far return that has come to its target.
-fn land(pair: &mut Pair<'_>, selector: u16, rip: u64, stack: u64) {
-    pair.land(selector, rip, stack);
-    if pair.mnemonic() == M::Iretq {
-        // What CPL 3 may change: no IF, no IOPL.
-        const FLAGS: u64 = 0x24_4dd5;
-        let flags = pair.before(pair.stack(16), 8);
-        pair.ours.registers.selectors[seg::SS] = pair.before(pair.stack(32), 2) as u16;
-        let rflags = &mut pair.ours.registers.rflags;
-        *rflags = *rflags & !FLAGS | flags & FLAGS;
-    }
-}
-
-pub(super) fn far_return_to_eip(pair: &mut Pair<'_>) {
-    if pair.vectors() == (1, 13)
-        && let Some((rip, selector, stack)) = popped(pair)
-        && selector != gdt::CODE64
-        && rip >> 32 != 0
-    {
-        land(pair, selector, rip, stack);
     }
 }
