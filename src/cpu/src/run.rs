@@ -41,10 +41,7 @@ impl Vcpu {
     /// each delivery of an exception or interrupt counts as one. Returns why it stopped;
     /// [`Vcpu::ticks`] says exactly when.
     pub fn run(&mut self, bus: &mut dyn Bus, budget: u64) -> Exit {
-        if !self.ram.is_same(bus.memory().backing()) {
-            self.ram = bus.memory().backing().clone();
-            self.flush();
-        }
+        self.take_up_memory(bus);
         self.limit = self.ticks.saturating_add(budget).min(bus.stop_at());
         self.look_at_pins(bus);
         self.settle_space();

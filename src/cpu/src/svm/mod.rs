@@ -145,6 +145,30 @@ pub struct WalkCounts {
     pub fills: u64,
 }
 
+impl WalkCounts {
+    /// What was counted since an earlier reading.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            walks: self.walks - earlier.walks,
+            references: self.references - earlier.references,
+            nested_walks: self.nested_walks - earlier.nested_walks,
+            nested_references: self.nested_references - earlier.nested_references,
+            fills: self.fills - earlier.fills,
+        }
+    }
+}
+
+impl std::ops::AddAssign for WalkCounts {
+    fn add_assign(&mut self, more: Self) {
+        self.walks += more.walks;
+        self.references += more.references;
+        self.nested_walks += more.nested_walks;
+        self.nested_references += more.nested_references;
+        self.fills += more.fills;
+    }
+}
+
 /// A change between host and guest that an instruction asked for or ran into.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum World {
@@ -209,10 +233,7 @@ impl Vcpu {
     /// protected mode, a VMCB that is not on a page of the physical address space) or within a
     /// guest, where VMRUN is intercepted; or what became of the guest at once.
     pub fn vmrun(&mut self, bus: &mut dyn Bus, vmcb: u64) -> Result<(), Exit> {
-        if !self.ram.is_same(bus.memory().backing()) {
-            self.ram = bus.memory().backing().clone();
-            self.flush();
-        }
+        self.take_up_memory(bus);
         let permitted = self.check_svm().and_then(|()| check_page(vmcb));
         let outside = if self.svm.guest.is_some() { Err(Exception::UD.into()) } else { Ok(()) };
         match permitted.and(outside) {
@@ -236,6 +257,27 @@ impl Vcpu {
     pub fn set_host_save_area(&mut self, address: u64) {
         if check_page(address).is_ok() {
             self.svm.hsave_pa = address;
+        }
+    }
+
+    /// Takes the guest away that runs, as if there was none; what [`Vcpu::put_svm_guest`] needs to go on
+    /// with it.
+    pub fn take_svm_guest(&mut self) -> Option<Guest> {
+        self.svm.guest.take()
+    }
+
+    /// Goes on with a guest that was taken away, in the world in which that was.
+    pub fn put_svm_guest(&mut self, guest: Guest) {
+        self.svm.guest = Some(guest);
+        self.attention = true;
+        self.settle();
+    }
+
+    /// Looks into the memory that the bus has.
+    pub(crate) fn take_up_memory(&mut self, bus: &mut dyn Bus) {
+        if !self.ram.is_same(bus.memory().backing()) {
+            self.ram = bus.memory().backing().clone();
+            self.flush();
         }
     }
 

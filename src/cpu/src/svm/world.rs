@@ -321,6 +321,10 @@ impl Vcpu {
         if inject & event::V == 0 {
             return Ok(false);
         }
+        self.deliver_injected(bus, inject, nrip).map(|()| true)
+    }
+
+    fn deliver_injected(&mut self, bus: &mut dyn Bus, inject: u64, nrip: u64) -> Result<(), Exit> {
         self.attention = true;
         let kind = inject >> 8 & 7;
         let vector = if kind == event::NMI { Vector::NMI } else { Vector(inject as u8) };
@@ -342,7 +346,7 @@ impl Vcpu {
         }
         let rip = if behind { nrip } else { self.rip };
         let resume = self.lazy.known.contains(Rflags::RF);
-        let done = match self.deliver(bus, Delivery { vector, source, error_code, rip, resume }) {
+        match self.deliver(bus, Delivery { vector, source, error_code, rip, resume }) {
             Ok(()) => {
                 self.ticks += 1;
                 Ok(())
@@ -353,8 +357,21 @@ impl Vcpu {
             }
             Err(Fault::World) => self.switch_world(bus),
             Err(Fault::Exit | Fault::Wait) => Err(self.take_exit()),
-        };
-        done.map(|()| true)
+        }
+    }
+
+    /// Delivers an event in the format of EVENTINJ to who runs now, without a VMRUN: for a monitor that
+    /// emulates what interrupted the delivery. Events of instructions return to RIP.
+    ///
+    /// # Errors
+    /// What [`Vcpu::run`] would have returned with.
+    pub fn inject_event(&mut self, bus: &mut dyn Bus, event: u64) -> Result<(), Exit> {
+        self.take_up_memory(bus);
+        if is_event(event) && event & event::V != 0 {
+            self.activity.halted = false;
+            self.deliver_injected(bus, event, self.rip)?;
+        }
+        Ok(())
     }
 
     /// #VMEXIT (§15.6): the guest into its VMCB, the host out of the save area, GIF cleared.
