@@ -7,6 +7,7 @@
 
 use std::path::PathBuf;
 
+use cutaway::machine::Options;
 use cutaway::replay::{
     DEFAULT_BUDGET, End, Reached, Recorder, Recording, Snapshot, SnapshotOptions, TimeMachine,
     save, save_recording_start,
@@ -185,10 +186,10 @@ fn monitors_with_wrong_contents_are_refused_or_run() {
     let mut noise = Noise(3);
     let (mut ran, all) = (0, cases(800));
     for case in 0..all {
-        let model = Model::ALL[case as usize % Model::ALL.len()];
-        let config =
-            Config { memory_bytes: 4 << 20, model: Some(model), ..Config::new(CpuModel::Max) };
-        let image = if model == Model::Para { PARAVIRTUAL_KERNEL } else { TEACHING_KERNEL };
+        let options = Options::ALL[case as usize % Options::ALL.len()];
+        let config = Config { memory_bytes: 4 << 20, ..Config::new(CpuModel::Max) };
+        let config = config.virtualized(Some(options));
+        let image = if options.model == Model::Para { PARAVIRTUAL_KERNEL } else { TEACHING_KERNEL };
         let boot = Boot::Kernel { image, initrd: None, cmdline: "" };
         let mut machine = Machine::new(config, &boot).expect("the kernel can be booted");
         machine.run_until(1_000 + noise.next() % 100_000);

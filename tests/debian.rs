@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use cutaway::machine::{Options, Paging, Reason};
 use cutaway::replay::{Recording, Snapshot, SnapshotOptions, TimeMachine, save};
 use cutaway::{Boot, Config, CpuModel, Model, Stop};
 use cutaway_tests::guest::{Guest, usual_config};
@@ -196,11 +197,10 @@ fn i386_installer_kernel_reaches_a_shell_that_answers() {
 }
 
 /// The same kernels in a virtual machine on the emulated CPU.
-fn virtual_machine(architecture: &str, machine: &str, model: Model) {
-    let what = format!("Debian 12 installer kernel {architecture}, model {}", model.name());
+fn virtual_machine(architecture: &str, machine: &str, options: Options) {
+    let what = format!("Debian 12 installer kernel {architecture}, model {}", options.name());
     let Some(files) = installer_files(architecture, &what) else { return };
-    let config = Config { model: Some(model), ..config() };
-    let mut guest = Guest::new(config, &files.boot(SHELL));
+    let mut guest = Guest::new(config().virtualized(Some(options)), &files.boot(SHELL));
     guest.wait_for(PROMPT, BOOT_TICKS);
     answers(&mut guest, machine);
     let vm = guest.machine.vm().expect("it runs by a model");
@@ -208,21 +208,37 @@ fn virtual_machine(architecture: &str, machine: &str, model: Model) {
     let (traps, calls) = (vm.exits().total(), vm.call_outs().total());
     let instructions = guest.machine.instructions();
     passed(&format!("{what}: {instructions} instructions, {traps} traps, {calls} call-outs"));
+    let (faults, walks) = (vm.exits().of(Reason::ShadowFault), vm.walk_counts());
+    let (misses, read) = (walks.fills, walks.references + walks.nested_references);
+    println!("{faults} shadow page faults, {misses} TLB misses, {read} table entries read");
 }
 
 #[test]
 fn i386_installer_kernel_runs_by_binary_translation() {
-    virtual_machine("i386", "i686", Model::Translate);
+    virtual_machine("i386", "i686", Options::of(Model::Translate));
 }
 
 #[test]
 fn i386_installer_kernel_runs_by_hardware_assistance() {
-    virtual_machine("i386", "i686", Model::Hardware);
+    virtual_machine("i386", "i686", Options::of(Model::Hardware));
 }
 
 #[test]
 fn amd64_installer_kernel_runs_by_hardware_assistance() {
-    virtual_machine("amd64", "x86_64", Model::Hardware);
+    virtual_machine("amd64", "x86_64", Options::of(Model::Hardware));
+}
+
+/// Hardware assistance as it first was.
+const SHADOW: Options = Options { paging: Paging::Shadow, ..Options::of(Model::Hardware) };
+
+#[test]
+fn i386_installer_kernel_runs_on_shadow_page_tables() {
+    virtual_machine("i386", "i686", SHADOW);
+}
+
+#[test]
+fn amd64_installer_kernel_runs_on_shadow_page_tables() {
+    virtual_machine("amd64", "x86_64", SHADOW);
 }
 
 fn installer_screen(architecture: &str) {

@@ -1,7 +1,7 @@
 //! Guests in virtual machines: the teaching kernel under every model, recordings of it, and guests
 //! that try everything privileged to get out.
 
-use cutaway::machine::{Host, Share};
+use cutaway::machine::{Host, Options, Share};
 use cutaway::replay::{Recording, TimeMachine};
 use cutaway::{
     Boot, Config, Machine, Model, OnReset, PARAVIRTUAL_KERNEL, Stop, TEACHING_KERNEL,
@@ -14,22 +14,23 @@ use cutaway_tests::skip::passed;
 
 const MIB: u64 = 1 << 20;
 
-fn config(model: Option<Model>) -> Config {
-    Config { memory_bytes: 128 * MIB, on_reset: OnReset::Stop, model, ..usual_config() }
+fn config(options: Option<Options>) -> Config {
+    let config = Config { memory_bytes: 128 * MIB, on_reset: OnReset::Stop, ..usual_config() };
+    config.virtualized(options)
 }
 
 /// The teaching kernel as a model needs it.
-fn kernel(model: Option<Model>) -> Guest {
-    let image = match model {
+fn kernel(options: Option<Options>) -> Guest {
+    let image = match options.map(|options| options.model) {
         Some(Model::Trap) => VIRTUALIZABLE_KERNEL,
         Some(Model::Para) => PARAVIRTUAL_KERNEL,
         _ => TEACHING_KERNEL,
     };
-    of_image(model, image)
+    of_image(options, image)
 }
 
-fn of_image(model: Option<Model>, image: &[u8]) -> Guest {
-    Guest::new(config(model), &Boot::Kernel { image, initrd: None, cmdline: "" })
+fn of_image(options: Option<Options>, image: &[u8]) -> Guest {
+    Guest::new(config(options), &Boot::Kernel { image, initrd: None, cmdline: "" })
 }
 
 /// The console without what hangs on time: ticks and switches of tasks, and the registers at the
@@ -62,7 +63,7 @@ fn timeless(output: &str) -> Vec<&str> {
 fn the_teaching_kernel_answers_as_on_the_bare_machine() {
     let mut bare = kernel(None);
     dialogue(&mut bare);
-    for model in Model::ALL {
+    for model in Options::ALL {
         let mut guest = kernel(Some(model));
         dialogue(&mut guest);
         let (output, expected) = (guest.output(), bare.output());
@@ -79,7 +80,7 @@ fn the_teaching_kernel_answers_as_on_the_bare_machine() {
 /// table 1): the selectors are ring 1's, the descriptor tables the monitor's.
 #[test]
 fn trap_and_emulate_shows_the_physical_machine_through_sensitive_instructions() {
-    let mut guest = of_image(Some(Model::Trap), TEACHING_KERNEL);
+    let mut guest = of_image(Some(Options::of(Model::Trap)), TEACHING_KERNEL);
     guest.wait_for(PROMPT, TICKS);
     guest.type_line("regs");
     let shown = guest.wait_for(PROMPT, TICKS);
@@ -93,7 +94,8 @@ fn trap_and_emulate_shows_the_physical_machine_through_sensitive_instructions() 
 #[test]
 fn umip_makes_the_stores_of_tables_trap() {
     let boot = Boot::Kernel { image: TEACHING_KERNEL, initrd: None, cmdline: "" };
-    let mut guest = Guest::new(Config { umip: true, ..config(Some(Model::Trap)) }, &boot);
+    let mut guest =
+        Guest::new(config(Some(Options { umip: true, ..Options::of(Model::Trap) })), &boot);
     guest.wait_for(PROMPT, TICKS);
     guest.type_line("regs");
     let shown = guest.wait_for(PROMPT, TICKS);
@@ -106,7 +108,7 @@ fn umip_makes_the_stores_of_tables_trap() {
 
 #[test]
 fn a_virtual_machine_records_replays_and_steps_back() {
-    for model in Model::ALL {
+    for model in Options::ALL {
         let name = format!("cutaway-vmm-{}-{}.cut", std::process::id(), model.name());
         let path = std::env::temp_dir().join(name);
         let mut guest = kernel(Some(model));
@@ -141,7 +143,7 @@ fn intruder_instructions() -> u64 {
 /// Whatever a guest does, what the physical CPU lets it reach is its own, and nothing panics.
 #[test]
 fn intruders_do_not_get_out() {
-    for model in Model::ALL {
+    for model in Options::ALL {
         let (mut done, mut seed, mut traps) = (0, 0, 0);
         while done < intruder_instructions() {
             seed += 1;
@@ -170,7 +172,7 @@ fn intruders_do_not_get_out() {
 
 /// Four kernels that run for ever: their tasks spin.
 fn busy(model: Model) -> Machine {
-    let mut guest = kernel(Some(model));
+    let mut guest = kernel(Some(Options::of(model)));
     guest.wait_for(PROMPT, TICKS);
     for _ in 0..2 {
         guest.type_line("spawn spin");
@@ -189,7 +191,7 @@ fn neighbours(hostile: bool, instructions: u64) -> Vec<(u64, String)> {
     if hostile {
         let image = intruder::image(7);
         let boot = Boot::Kernel { image: &image, initrd: None, cmdline: "" };
-        let config = Config { memory_bytes: 16 * MIB, ..config(Some(Model::Trap)) };
+        let config = Config { memory_bytes: 16 * MIB, ..config(Some(Options::of(Model::Trap))) };
         let machine = Machine::new(config, &boot).expect("the intruder can be booted");
         host.add("hostile", machine, Share::default());
     }

@@ -246,6 +246,11 @@ pub(crate) struct GuestArgs {
     #[arg(long, requires = "model")]
     pub(crate) umip: bool,
 
+    /// What translates addresses under --model hardware: nested, or shadow page tables
+    #[arg(long, value_name = "TABLES", default_value = "nested",
+          value_parser = ["nested", "shadow"])]
+    pub(crate) paging: String,
+
     /// Instructions in a second of guest time
     #[arg(long, value_name = "N", default_value_t = 1_000_000_000,
           value_parser = clap::value_parser!(u64).range(1_000_000..=100_000_000_000))]

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cutaway::host::{FileUse, read_file};
 use cutaway::{
     Boot, BootError, Config, CpuModel, CpuNameError, FIRMWARE, Machine, MachineError, Model,
-    OnReset,
+    OnReset, Paging,
 };
 
 use crate::args::GuestArgs;
@@ -63,6 +63,7 @@ fn config(args: &GuestArgs) -> Result<Config, Failure> {
         on_reset,
         model,
         umip: args.umip,
+        paging: Paging::by_name(&args.paging).unwrap_or_default(),
         ..Config::new(cpu)
     })
 }

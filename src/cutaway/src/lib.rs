@@ -34,8 +34,8 @@ pub use cutaway_state as state;
 pub use cutaway_devices::CharSink;
 pub use cutaway_machine::{
     Boot, BootError, Config, CpuModel, CpuNameError, Event, EventSink, Fault, Input, InputLog,
-    Machine, MachineError, Model, OnReset, PortAccess, StateHash, Stats, Stop, Stops, Touch,
-    TraceClasses, Watch,
+    Machine, MachineError, Model, OnReset, Paging, PortAccess, StateHash, Stats, Stop, Stops,
+    Touch, TraceClasses, Watch,
 };
 
 /// Our firmware with the teaching kernel as the image it starts: what runs when nothing else is

@@ -4,7 +4,7 @@ use crate::boot::BootError;
 use crate::memory_map::{MAX_MEMORY, MIB, MIN_MEMORY, Sizes};
 use cutaway_cpu::CpuModel;
 use cutaway_memory::PAGE_SIZE;
-use cutaway_vmm::{MONITOR_BYTES, Model};
+use cutaway_vmm::{MONITOR_BYTES, Model, Options, Paging};
 use serde::{Deserialize, Serialize};
 
 /// The configuration of a machine. Two machines of one configuration that start the same and get
@@ -33,6 +33,8 @@ pub struct Config {
     pub model: Option<Model>,
     /// The monitor turns CR4.UMIP on: SGDT, SIDT, SLDT, STR and SMSW trap outside ring 0.
     pub umip: bool,
+    /// What translates the guest's addresses under hardware assistance.
+    pub paging: Paging,
 }
 
 /// What a reset by the guest does.
@@ -60,6 +62,7 @@ impl Config {
             on_reset: OnReset::Restart,
             model: None,
             umip: false,
+            paging: Paging::default(),
         }
     }
 
@@ -70,6 +73,19 @@ impl Config {
         }
         let cpu = self.cpu.with_svm().ok_or(MachineError::NoSvm { cpu: self.cpu.name() })?;
         Ok(Self { cpu, ..self })
+    }
+
+    /// How the guest is virtualized, if it is.
+    pub(crate) fn virtualization(&self) -> Option<Options> {
+        self.model.map(|model| Options { model, umip: self.umip, paging: self.paging })
+    }
+
+    /// The same with the guest virtualized so, or not.
+    #[must_use]
+    pub fn virtualized(self, options: Option<Options>) -> Self {
+        let model = options.map(|options| options.model);
+        let Options { umip, paging, .. } = options.unwrap_or(Options::of(Model::Trap));
+        Self { model, umip, paging, ..self }
     }
 
     pub(crate) fn sizes(&self) -> Sizes {

@@ -125,7 +125,8 @@ impl Machine {
         mut board: Board,
         rom_bytes: Option<u64>,
     ) -> Self {
-        let vm = config.model.map(|model| Vm::new(model, config.umip, board.memory_mut(), &vcpu));
+        let options = config.virtualization();
+        let vm = options.map(|options| Vm::new(options, board.memory_mut(), &vcpu));
         let page_hashes = PageHashes::default();
         let exits = ExitCounts::default();
         let (input_log, yields) = (None, false);

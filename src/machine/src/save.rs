@@ -10,7 +10,7 @@ use crate::{Config, CpuModel, Machine, MachineError, OnReset};
 use cutaway_cpu::{CpuState, Translations, Vcpu};
 use cutaway_memory::{Backing, DirtyFor, MemoryError, PAGE_BITS, PAGE_SIZE};
 use cutaway_state::{PageHashes, Section, State, StateError, StateHash, StateHasher};
-use cutaway_vmm::Model;
+use cutaway_vmm::{Options, Paging, Vm};
 use serde::{Deserialize, Serialize};
 
 /// The section with the state of SVM, of a CPU that has it.
@@ -20,7 +20,7 @@ const TRANSLATIONS: &str = "cpu0-translations";
 const TOUCHED: &str = "memory-touched";
 /// What a monitor keeps of its guest; shadow page tables are in the monitor's memory, which is hashed.
 const MONITOR: &str = "monitor";
-/// By which model it runs the guest, and whether with UMIP.
+/// How it virtualizes the guest.
 const MODEL: &str = "model";
 /// No run gets so far in a thousand years; arithmetic beyond it would overflow.
 const MAX_TICKS: u64 = 1 << 62;
@@ -106,7 +106,7 @@ impl Configuration {
         Ok(this)
     }
 
-    fn config(&self, monitor: Option<(Model, bool)>) -> Result<Config, RestoreError> {
+    fn config(&self, monitor: Option<Options>) -> Result<Config, RestoreError> {
         let Self { memory_bytes, ips, rtc_start, debug_exit, rng_seed, cpu_seed, on_reset, .. } =
             *self;
         let Some(cpu) = CpuModel::by_name(&self.cpu) else {
@@ -121,8 +121,9 @@ impl Configuration {
             rng_seed,
             cpu_seed,
             on_reset,
-            model: monitor.map(|(model, _)| model),
-            umip: monitor.is_some_and(|(_, umip)| umip),
+            model: monitor.map(|options| options.model),
+            umip: monitor.is_some_and(|options| options.umip),
+            paging: monitor.map_or(Paging::default(), |options| options.paging),
         })
     }
 }
@@ -134,10 +135,10 @@ pub fn memory_len(state: &State) -> Result<u64, RestoreError> {
     Ok(capacity(config.sizes(), configuration.rom_bytes))
 }
 
-/// By which model the machine's guest runs, if by one, and whether with UMIP.
-fn model_of(state: &State) -> Result<Option<(Model, bool)>, RestoreError> {
+/// How the machine's guest is virtualized, if it is.
+fn model_of(state: &State) -> Result<Option<Options>, RestoreError> {
     match state.section(MODEL) {
-        Ok(section) => Ok(Some(section.decode(1)?)),
+        Ok(section) => Ok(Some(section.decode(2)?)),
         Err(_) => Ok(None),
     }
 }
@@ -167,7 +168,7 @@ impl Machine {
         }
         sections.extend(self.board().sections()?);
         if let Some(vm) = self.vm() {
-            sections.push(Section::encode(MODEL, 1, &(vm.model(), vm.has_umip()))?);
+            sections.push(Section::encode(MODEL, 2, &vm.options())?);
         }
         Ok(sections)
     }
@@ -216,7 +217,7 @@ impl Machine {
     pub fn load(&mut self, state: &State) -> Result<(), RestoreError> {
         let alike = Configuration::read(state)?
             == Configuration::of(self.config(), self.rom_bytes())
-            && model_of(state)? == self.vm().map(|vm| (vm.model(), vm.has_umip()));
+            && model_of(state)? == self.vm().map(Vm::options);
         if !alike {
             return Err(RestoreError::Unfit { what: "it is of another machine" });
         }

@@ -1,4 +1,5 @@
-//! Hardware assistance: the guest runs in the CPU's guest mode (AMD SVM) with nested paging.
+//! Hardware assistance: the guest runs in the CPU's guest mode (AMD SVM), with nested paging or on
+//! shadow page tables (`paging.rs`).
 //!
 //! The monitor keeps the virtual CPU in a VMCB and enters the guest by VMRUN; what it asked to intercept
 //! comes back by #VMEXIT. Between runs the CPU may be in the guest, whose registers it then has in
@@ -12,6 +13,7 @@ use cutaway_isa::{Cr0, Cr4, Efer, Rflags, msr};
 use cutaway_memory::{GuestMemory, Space};
 
 use crate::exits::Reason;
+use crate::paging::{PAGE_FAULT, Paging, SHADOW_INTERCEPTS, take_over};
 use crate::physical::PhysicalBus;
 use crate::vm::Vm;
 
@@ -23,7 +25,7 @@ const SEGMENTS: [(Seg, SegmentField); 4] = [
     (Seg::Ds, SegmentField::Ds),
 ];
 /// What leaves the guest, beside all ports and most MSRs.
-const INTERCEPTS: [u64; 14] = [
+pub(crate) const INTERCEPTS: [u64; 14] = [
     exit::INTR,
     exit::CPUID,
     exit::HLT,
@@ -52,17 +54,17 @@ const OWN_MSRS: [u32; 10] = [
     msr::SYSENTER_ESP,
     msr::SYSENTER_EIP,
 ];
-const GUEST_ASID: u64 = 1;
+pub(crate) const GUEST_ASID: u32 = 1;
 const RAX: usize = 0;
 const RSP: usize = 4;
 
 /// The pages of the monitor's memory that SVM needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pages {
-    vmcb: Vmcb,
+    pub(crate) vmcb: Vmcb,
     host_save: u64,
-    iopm: u64,
-    msrpm: u64,
+    pub(crate) iopm: u64,
+    pub(crate) msrpm: u64,
     /// For the host's CR3: the host executes nothing while a guest is there.
     host_root: u64,
 }
@@ -97,6 +99,13 @@ impl Vm {
     /// Lets the guest run until something ends the run; see [`Vm::run`].
     pub(crate) fn run_hardware(&mut self, vcpu: &mut Vcpu, bus: &mut dyn Bus, limit: u64) -> Exit {
         vcpu.set_vmexit_stops(true);
+        self.unpark(vcpu, bus.memory());
+        let exit = self.run_guest(vcpu, bus, limit);
+        self.park(vcpu);
+        exit
+    }
+
+    fn run_guest(&mut self, vcpu: &mut Vcpu, bus: &mut dyn Bus, limit: u64) -> Exit {
         loop {
             let left = limit.min(bus.stop_at()).saturating_sub(vcpu.ticks());
             if left == 0 {
@@ -115,11 +124,7 @@ impl Vm {
                 }
             }
             let exit = if vcpu.svm().guest.is_some() {
-                bus.memory().select(self.physical);
-                let interrupts = !self.window;
-                let exit = vcpu.run(&mut PhysicalBus { guest: bus, interrupts }, left);
-                bus.memory().select(Space::FIRST);
-                exit
+                self.run_physical(vcpu, bus, !self.window, left)
             } else {
                 Exit::VmExit
             };
@@ -141,8 +146,10 @@ impl Vm {
     fn prepare(&mut self, vcpu: &mut Vcpu, bus: &mut dyn Bus) -> Result<bool, Exit> {
         let activity = *vcpu.activity();
         let waits = bus.pins().intr && vcpu.rflags() & Rflags::IF.bits() != 0;
-        if activity.halted || activity.shut_down || activity.debug_trap != 0 || activity.nmi_pending
-        {
+        // The monitor's tables know nothing of a masked A20.
+        let masked = self.paging == Paging::Shadow && bus.pins().a20_masked;
+        let busy = activity.halted || activity.shut_down || activity.debug_trap != 0;
+        if busy || activity.nmi_pending || masked {
             if waits && activity.halted {
                 self.count(Reason::Interrupt);
             }
@@ -182,12 +189,16 @@ impl Vm {
                 v_intr |= vintr::V_IRQ | vintr::V_IGN_TPR;
             }
         }
-        let root = self.nested.root(bus.memory());
+        let root = match self.paging {
+            Paging::Nested => self.nested.root(bus.memory()),
+            Paging::Shadow => 0,
+        };
+        let paging = self.paging_registers(vcpu, bus.memory());
         let memory = bus.memory();
         memory.select(self.physical);
         if !self.prepared {
             self.prepared = true;
-            prepare_pages(memory, &pages);
+            prepare_pages(memory, &pages, self.paging);
         }
         for (seg, place) in SEGMENTS {
             vmcb.set_segment(memory, place, &guest.segments[seg as usize]);
@@ -203,11 +214,11 @@ impl Vm {
         for (field, value) in [
             (field::INTERCEPT_MISC1, misc1),
             (field::CPL, u64::from(vcpu.cpl())),
-            (field::EFER, guest.efer | Efer::SVME.bits()),
-            (field::CR0, guest.cr0),
+            (field::EFER, paging.efer),
+            (field::CR0, paging.cr0),
             (field::CR2, guest.cr2),
-            (field::CR3, guest.cr3),
-            (field::CR4, guest.cr4),
+            (field::CR3, paging.cr3),
+            (field::CR4, paging.cr4),
             (field::DR6, guest.dr6),
             (field::DR7, guest.dr7),
             (field::G_PAT, guest.msrs.pat),
@@ -256,21 +267,29 @@ impl Vm {
         let [dr6, dr7, efer, pat] = [field::DR6, field::DR7, field::EFER, field::G_PAT].map(get);
         memory.select(Space::FIRST);
         let system = vcpu.system_mut();
-        // VMRUN and #VMEXIT leave these alone: they are what the guest made of them.
-        *system = physical;
+        let pdptes = system.pdptes;
+        // VMRUN and #VMEXIT leave all else alone: it is what the guest made of it.
+        take_over(system, &physical);
         for (seg, segment) in segments {
             system.segments[seg as usize] = segment;
         }
         (system.gdtr, system.idtr) = (gdtr, idtr);
-        (system.cr0, system.cr2, system.cr3, system.cr4) = (cr0, cr2, cr3, cr4);
+        system.cr2 = cr2;
         (system.dr6, system.dr7, system.msrs.pat) = (dr6, dr7, pat);
-        system.efer = efer & !Efer::SVME.bits();
+        if self.paging == Paging::Nested {
+            (system.cr0, system.cr3, system.cr4) = (cr0, cr3, cr4);
+            system.efer = efer & !Efer::SVME.bits();
+        }
         vcpu.set_gpr(RSP, rsp);
         vcpu.set_gpr(RAX, rax);
         vcpu.set_rip(rip);
         vcpu.load_rflags(rflags);
         vcpu.set_interrupt_shadow(shadow);
         vcpu.forget_translations(bus);
+        if self.paging == Paging::Shadow {
+            // They change with CR3 alone.
+            vcpu.system_mut().pdptes = pdptes;
+        }
     }
 
     /// Does what the guest left for.
@@ -283,7 +302,8 @@ impl Vm {
             [field::EXITCODE, field::EXITINFO1, field::EXITINFO2, field::EXITINTINFO].map(get);
         memory.select(Space::FIRST);
         // An event whose delivery was interrupted is delivered again.
-        self.reinject = if during & event::V != 0 { during } else { 0 };
+        self.reinject = if is_to_be_injected(during) { during } else { 0 };
+        let mut written = None;
         let reason = match code {
             exit::INTR => return Ok(()),
             exit::VINTR => {
@@ -301,6 +321,18 @@ impl Vm {
                 }
                 Reason::DeviceMemory
             }
+            PAGE_FAULT => match self.shadow_fault(vcpu, bus, info1 as u32, address) {
+                Some((reason, at)) => {
+                    written = at;
+                    reason
+                }
+                None => {
+                    self.count(Reason::ShadowFault);
+                    return Ok(());
+                }
+            },
+            exit::CR_READ..exit::DR_READ => Reason::ControlRegister,
+            exit::TASK_SWITCH => Reason::FarTransfer,
             exit::SHUTDOWN => return Err(Exit::Shutdown),
             exit::INVALID => Reason::Interpreted,
             exit::HLT => Reason::Halt,
@@ -312,12 +344,24 @@ impl Vm {
         self.count(reason);
         let leaf = vcpu.gpr(RAX) as u32;
         let rip = vcpu.rip();
-        self.step(vcpu, bus)?;
+        match self.paging {
+            Paging::Nested => self.step(vcpu, bus)?,
+            Paging::Shadow => self.emulate_exit(vcpu, bus, written)?,
+        }
         if code == exit::CPUID && vcpu.rip() != rip {
             hide_svm(vcpu, leaf);
         }
         Ok(())
     }
+}
+
+/// Whether an event in delivery is delivered again by EVENTINJ. What an instruction raised is not: the
+/// instruction is executed again.
+fn is_to_be_injected(event: u64) -> bool {
+    let kind = event >> 8 & 7;
+    let by_instruction =
+        kind == event::SOFTWARE || kind == event::EXCEPTION && matches!(event & 0xff, 3 | 4);
+    event & event::V != 0 && !by_instruction
 }
 
 /// The guest's CPU has no SVM: there is no monitor for a monitor's guests.
@@ -332,7 +376,7 @@ fn hide_svm(vcpu: &mut Vcpu, leaf: u32) {
 
 /// The fields of the VMCB that stay, and the permission maps: all ports are intercepted, and all MSRs
 /// but the guest's own.
-fn prepare_pages(memory: &mut GuestMemory, pages: &Pages) {
+fn prepare_pages(memory: &mut GuestMemory, pages: &Pages, paging: Paging) {
     let Pages { vmcb, iopm, msrpm, .. } = *pages;
     memory.write(iopm, &[0xff; 0x3000]);
     let mut map = [0xff; 0x2000];
@@ -349,12 +393,13 @@ fn prepare_pages(memory: &mut GuestMemory, pages: &Pages) {
     for (field, value) in [
         (field::IOPM_BASE_PA, iopm),
         (field::MSRPM_BASE_PA, msrpm),
-        (field::GUEST_ASID, GUEST_ASID),
-        (field::NP_ENABLE, 1),
+        (field::GUEST_ASID, u64::from(GUEST_ASID)),
+        (field::NP_ENABLE, u64::from(paging == Paging::Nested)),
     ] {
         vmcb.set(memory, field, value);
     }
-    for code in INTERCEPTS {
+    let shadow: &[u64] = if paging == Paging::Shadow { &SHADOW_INTERCEPTS } else { &[] };
+    for &code in INTERCEPTS.iter().chain(shadow) {
         vmcb.intercept(memory, code);
     }
 }

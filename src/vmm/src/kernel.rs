@@ -2,11 +2,9 @@
 
 use cutaway_cpu::{Bus, Exception, Exit, Probe, Seg, Vcpu};
 use cutaway_isa::{Cr0, Efer, Rflags, Vector};
-use cutaway_memory::Space;
 
 use crate::deprivilege;
 use crate::exits::Reason;
-use crate::physical::PhysicalBus;
 use crate::translate::{Call, Position, variable};
 use crate::vm::{Next, Vm};
 
@@ -128,9 +126,7 @@ impl Vm {
         vcpu.set_rip(u64::from(cache));
         self.has_run = true;
         vcpu.exchange(&mut self.world);
-        bus.memory().select(self.physical);
-        let exit = vcpu.run(&mut PhysicalBus { guest: bus, interrupts: false }, budget);
-        bus.memory().select(Space::FIRST);
+        let exit = self.run_physical(vcpu, bus, false, budget);
         let memory = bus.memory();
         let open = self.translator.variable(memory, variable::FLAGS) == 0;
         let mut rflags = deprivilege::reflect_rflags(self.world.rflags, vcpu.rflags());

@@ -23,6 +23,7 @@ mod hardware;
 mod kernel;
 mod model;
 mod nested;
+mod paging;
 mod para;
 mod physical;
 mod shadow;
@@ -30,7 +31,8 @@ mod translate;
 mod vm;
 
 pub use exits::{Exits, Reason};
-pub use model::Model;
+pub use model::{Model, Options};
+pub use paging::Paging;
 pub use physical::MONITOR_BYTES;
 pub use shadow::ShadowCounts;
 pub use translate::{Kind, Translated, TranslationCounts};

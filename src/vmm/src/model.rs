@@ -1,5 +1,6 @@
 //! The models by which a guest can be virtualized.
 
+use crate::Paging;
 use serde::{Deserialize, Serialize};
 
 /// How a monitor keeps control of a guest that believes it has the machine.
@@ -16,6 +17,45 @@ pub enum Model {
     Para,
     /// Hardware assistance: the guest runs in the CPU's guest mode (AMD SVM), with nested paging.
     Hardware,
+}
+
+/// How a virtual machine is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// How the monitor keeps control.
+    pub model: Model,
+    /// The stores of descriptor-table registers trap outside ring 0 (CR4.UMIP), where the model runs the
+    /// guest there.
+    pub umip: bool,
+    /// What translates the guest's addresses under hardware assistance. The other models have shadow
+    /// page tables.
+    pub paging: Paging,
+}
+
+impl Options {
+    /// The models as they come, and hardware assistance without nested paging.
+    pub const ALL: [Self; 5] = [
+        Self::of(Model::Trap),
+        Self::of(Model::Translate),
+        Self::of(Model::Para),
+        Self::of(Model::Hardware),
+        Self { paging: Paging::Shadow, ..Self::of(Model::Hardware) },
+    ];
+
+    /// A model with nothing else asked for.
+    #[must_use]
+    pub const fn of(model: Model) -> Self {
+        Self { model, umip: false, paging: Paging::Nested }
+    }
+
+    /// What it is called in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match (self.model, self.paging) {
+            (Model::Hardware, Paging::Shadow) => "hardware, shadow",
+            (model, _) => model.name(),
+        }
+    }
 }
 
 impl Model {

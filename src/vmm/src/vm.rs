@@ -1,6 +1,6 @@
 //! A virtual machine: one guest, run on the vCPU by a model.
 
-use cutaway_cpu::svm::Space as SvmSpace;
+use cutaway_cpu::svm::{Space as SvmSpace, WalkCounts};
 use cutaway_cpu::{Bus, Exception, Exit, Seg, System, Translations, Vcpu, World};
 use cutaway_isa::{Instruction, OpKind, Register, Rflags, Vector, decode};
 use cutaway_memory::{GuestMemory, PageKind, Space};
@@ -10,8 +10,9 @@ use std::collections::BTreeSet;
 use crate::deprivilege;
 use crate::exits::{Exits, Reason};
 use crate::kernel::Resume;
-use crate::model::Model;
+use crate::model::{Model, Options};
 use crate::nested::NestedTables;
+use crate::paging::{Paging, Parked};
 use crate::para::{Shared, VMMCALL};
 use crate::physical::{Layout, PhysicalBus};
 use crate::shadow::{Shadow, ShadowCounts, Verdict};
@@ -31,6 +32,9 @@ pub struct Vm {
     /// code that was looked at.
     pub(crate) checked: BTreeSet<(u64, u64)>,
     pub(crate) umip: bool,
+    pub(crate) paging: Paging,
+    /// The guest between runs, on shadow page tables in the CPU's guest mode.
+    pub(crate) parked: Option<Parked>,
     /// What a paravirtual guest shares with the monitor.
     pub(crate) shared: Option<Shared>,
     pub(crate) nested: NestedTables,
@@ -46,6 +50,8 @@ pub struct Vm {
     pub(crate) has_run: bool,
     exits: Exits,
     call_outs: Exits,
+    /// For people alone; no part of the state.
+    walks: WalkCounts,
 }
 
 /// A [`Vm`] as data.
@@ -62,6 +68,7 @@ pub struct SavedVm {
     shared: Option<Shared>,
     space: SvmSpace,
     nested: NestedTables,
+    parked: Option<Parked>,
     window: bool,
     reinject: u64,
     prepared: bool,
@@ -89,8 +96,8 @@ pub(crate) enum Next {
 impl Vm {
     /// A guest that has not run. The last [`crate::MONITOR_BYTES`] of the memory's backing are the
     /// monitor's: the guest's own space of addresses does not reach them.
-    /// With `umip` the stores of descriptor-table registers trap outside ring 0 (CR4.UMIP).
-    pub fn new(model: Model, umip: bool, memory: &mut GuestMemory, vcpu: &Vcpu) -> Self {
+    pub fn new(options: Options, memory: &mut GuestMemory, vcpu: &Vcpu) -> Self {
+        let Options { model, umip, paging } = options;
         let physical = memory.add_physical_space();
         let layout = Layout::of(memory);
         let mut world = World::new(vcpu.system().clone());
@@ -105,6 +112,8 @@ impl Vm {
             resume: None,
             checked: BTreeSet::new(),
             umip,
+            paging,
+            parked: None,
             shared: None,
             nested: NestedTables::new(layout.shadow.0, layout.shadow.1),
             window: false,
@@ -114,6 +123,7 @@ impl Vm {
             has_run: false,
             exits: Exits::default(),
             call_outs: Exits::default(),
+            walks: WalkCounts::default(),
         }
     }
 
@@ -123,10 +133,10 @@ impl Vm {
         self.model
     }
 
-    /// Whether the stores of descriptor-table registers trap.
+    /// What it was made with.
     #[must_use]
-    pub fn has_umip(&self) -> bool {
-        self.umip
+    pub fn options(&self) -> Options {
+        Options { model: self.model, umip: self.umip, paging: self.paging }
     }
 
     /// Why the guest trapped so far.
@@ -139,6 +149,29 @@ impl Vm {
     #[must_use]
     pub fn call_outs(&self) -> &Exits {
         &self.call_outs
+    }
+
+    /// What the CPU did of address translation while the guest's code ran on it, since the machine was
+    /// made or restored.
+    #[must_use]
+    pub fn walk_counts(&self) -> WalkCounts {
+        self.walks
+    }
+
+    /// Lets the vCPU run what it has in the physical world.
+    pub(crate) fn run_physical(
+        &mut self,
+        vcpu: &mut Vcpu,
+        bus: &mut dyn Bus,
+        interrupts: bool,
+        budget: u64,
+    ) -> Exit {
+        let before = vcpu.walk_counts();
+        bus.memory().select(self.physical);
+        let exit = vcpu.run(&mut PhysicalBus { guest: bus, interrupts }, budget);
+        bus.memory().select(Space::FIRST);
+        self.walks += vcpu.walk_counts().since(before);
+        exit
     }
 
     /// What the shadow page tables did so far.
@@ -174,12 +207,13 @@ impl Vm {
     /// Checks that the guest cannot get out: whatever the physical CPU would let it reach is its own,
     /// and it has no privilege. `Err` says what is wrong.
     pub fn audit(&self, memory: &GuestMemory) -> Result<(), String> {
-        if self.model == Model::Hardware {
+        if self.model == Model::Hardware && self.paging == Paging::Nested {
             return self.nested.audit(memory, self.layout.shadow.0);
         }
         let system = &self.world.system;
         let ring = system.segments[Seg::Cs as usize].selector & 3;
-        if self.exits.total() + self.call_outs.total() > 0 && self.has_run {
+        let counted = self.exits.total() + self.call_outs.total() > 0;
+        if self.model != Model::Hardware && counted && self.has_run {
             let deprivileged = ring != 0 && system.gdtr.limit == 0 && system.idtr.limit == 0;
             if !deprivileged {
                 return Err(format!("the guest has run in ring {ring}"));
@@ -203,6 +237,7 @@ impl Vm {
             shared: self.shared,
             space: self.world.space(),
             nested: self.nested.clone(),
+            parked: self.parked.clone(),
             window: self.window,
             reinject: self.reinject,
             prepared: self.prepared,
@@ -218,7 +253,8 @@ impl Vm {
         let fits = saved.model == self.model
             && saved.shadow.fits(start, end)
             && saved.translator.fits(self.layout.window)
-            && saved.nested.fits(start, end);
+            && saved.nested.fits(start, end)
+            && saved.parked.as_ref().is_none_or(|parked| parked.fits(&self.layout.svm));
         if !fits {
             return None;
         }
@@ -235,6 +271,7 @@ impl Vm {
         self.shared = saved.shared;
         self.world.set_space(saved.space);
         self.nested = saved.nested;
+        self.parked = saved.parked;
         self.window = saved.window;
         self.reinject = saved.reinject;
         self.prepared = saved.prepared;
@@ -357,9 +394,7 @@ impl Vm {
         self.shadow.activate(bus.memory(), vcpu.system(), &mut self.world);
         self.has_run = true;
         vcpu.exchange(&mut self.world);
-        bus.memory().select(self.physical);
-        let exit = vcpu.run(&mut PhysicalBus { guest: bus, interrupts: false }, budget);
-        bus.memory().select(Space::FIRST);
+        let exit = self.run_physical(vcpu, bus, false, budget);
         // In `world` is the guest's state now, in the vCPU the physical one.
         self.world.rflags = deprivilege::reflect_rflags(self.world.rflags, vcpu.rflags());
         deprivilege::reflect(&mut self.world.system, vcpu.system());
@@ -397,7 +432,7 @@ impl Vm {
     }
 
     /// Executes one instruction on the virtual CPU, or delivers what is due to it.
-    fn emulate(
+    pub(crate) fn emulate(
         &mut self,
         vcpu: &mut Vcpu,
         bus: &mut dyn Bus,

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt::Write;
 use std::rc::Rc;
 
-use cutaway::machine::{Kind, Reason, Vm};
+use cutaway::machine::{Kind, Options, Reason, Vm};
 use cutaway::{
     Boot, CharSink, Config, CpuModel, Machine, Model, OnReset, PARAVIRTUAL_KERNEL, Stop,
     TEACHING_KERNEL, VIRTUALIZABLE_KERNEL,
@@ -63,9 +63,10 @@ pub(crate) fn kernel_for(model: Option<Model>) -> &'static [u8] {
 }
 
 /// Holds the session with the teaching kernel.
-fn hold_session(model: Option<Model>) -> Result<Machine, Failure> {
+fn hold_session(options: Option<Options>) -> Result<Machine, Failure> {
+    let model = options.map(|options| options.model);
     let cpu = CpuModel::by_name("x86-64-v2").expect("this model is always there");
-    let config = Config { on_reset: OnReset::Stop, model, ..Config::new(cpu) };
+    let config = Config { on_reset: OnReset::Stop, ..Config::new(cpu) }.virtualized(options);
     let boot = Boot::Kernel { image: kernel_for(model), initrd: None, cmdline: "" };
     let failed = |what: String| Failure::new(BAD_INPUT, what, "report this as a defect");
     let mut machine = Machine::new(config, &boot).map_err(|error| failed(error.to_string()))?;
@@ -77,7 +78,7 @@ fn hold_session(model: Option<Model>) -> Result<Machine, Failure> {
         match machine.run_until(limit) {
             Stop::Limit if limit > LIMIT => {
                 let output = String::from_utf8_lossy(&kept.0.borrow()).into_owned();
-                let model = model.map_or("no model", Model::name);
+                let model = options.map_or("no model", Options::name);
                 return Err(failed(format!("the session by {model} does not end: {output:?}")));
             }
             Stop::Limit => {}
@@ -96,7 +97,7 @@ fn hold_session(model: Option<Model>) -> Result<Machine, Failure> {
 pub(super) fn table() -> Result<String, Failure> {
     let bare = hold_session(None)?;
     let mut machines = Vec::new();
-    for model in Model::ALL {
+    for model in Options::ALL {
         machines.push((model, hold_session(Some(model))?));
     }
     let mut text = String::from("| | bare machine |");
@@ -123,6 +124,11 @@ pub(super) fn table() -> Result<String, Failure> {
     for reason in Reason::ALL {
         row(&format!("– {}", reason.name()), 0, &|_, vm| vm.call_outs().of(reason));
     }
+    row("TLB misses", bare.vcpu().walk_counts().fills, &|_, vm| vm.walk_counts().fills);
+    let references = |vm: &Vm| vm.walk_counts().references + vm.walk_counts().nested_references;
+    row("– table entries read for them", bare.vcpu().walk_counts().references, &|_, vm| {
+        references(vm)
+    });
     row("shadow entries filled", 0, &|_, vm| vm.shadow_counts().filled);
     row("shadow entries dropped", 0, &|_, vm| vm.shadow_counts().dropped);
     row("blocks translated", 0, &|_, vm| vm.translation_counts().blocks);

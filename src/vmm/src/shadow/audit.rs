@@ -3,7 +3,8 @@
 use cutaway_memory::{GuestMemory, PAGE_SIZE};
 
 use super::pool::load;
-use super::{Root, Shadow, Window, bit};
+use super::tree::Root;
+use super::{Shadow, Window, bit};
 use crate::translate::ALIAS_PAGE;
 
 impl Shadow {
@@ -14,27 +15,24 @@ impl Shadow {
     }
 
     fn audit_root(&self, memory: &GuestMemory, root: &Root) -> Result<(), String> {
-        for (gib, &directory) in root.tables.iter().enumerate() {
+        let mut tables: Vec<_> = root.bases().collect();
+        while let Some((table, shift, base)) = tables.pop() {
+            let of_window = self.window.filter(|window| window.tables.contains(&table));
             for index in 0..512 {
-                let entry = load(memory.backing(), directory + index * 8);
+                let entry = load(memory.backing(), table + index * 8);
+                let linear = base + (index << shift);
                 if entry & bit::P == 0 {
                     continue;
                 }
-                let table = entry & bit::ADDRESS;
-                let linear = (gib as u64) << 30 | index << 21;
-                let of_window = self.window.filter(|window| window.tables.contains(&table));
-                for page in 0..512 {
-                    let leaf = load(memory.backing(), table + page * 8);
-                    if leaf & bit::P == 0 {
-                        continue;
-                    }
-                    let linear = linear | page << 12;
-                    let sound = match &of_window {
-                        Some(window) => window_leaf(window, linear, leaf),
-                        None => self.guest_leaf(memory, leaf),
-                    };
-                    sound.map_err(|what| format!("{linear:#x} leads by {leaf:#x} {what}"))?;
+                if shift > 12 {
+                    tables.push((entry & bit::ADDRESS, shift - 9, linear));
+                    continue;
                 }
+                let sound = match &of_window {
+                    Some(window) => window_leaf(window, linear, entry),
+                    None => self.guest_leaf(memory, entry),
+                };
+                sound.map_err(|what| format!("{linear:#x} leads by {entry:#x} {what}"))?;
             }
         }
         Ok(())
@@ -87,7 +85,8 @@ mod tests {
         store(&mut memory, directory, table | bit::P | bit::RW);
         store(&mut memory, table, leaf);
         let tables = [directory, table + 0x1000, table + 0x1000, table + 0x1000];
-        shadow.roots.insert(0, Root { key: super::super::Key::default(), tables, last_used: 0 });
+        let key = super::super::tree::Key::default();
+        shadow.roots.insert(0, Root { key, top: directory, tables, last_used: 0 });
         shadow.guarded.insert(0x5000);
         shadow.audit(&memory)
     }

@@ -6,16 +6,17 @@
 //! a write to one traps and what was taken over from it is dropped. There is a tree for each root
 //! that the guest used lately.
 //!
-//! Shadow entries have 8 bytes, whatever the guest's have: PAE for 32-bit guests. D is kept exact by
-//! mapping a page read-only until its D bit is set.
+//! Shadow entries have 8 bytes, whatever the guest's have: PAE for 32-bit guests, four levels for 64-bit
+//! ones. D is kept exact by mapping a page read-only until its D bit is set.
 //!
-//! Source: Intel SDM vol. 3A §4.4, "PAE Paging"; Adams and Agesen (2006), §2.2, "Tracing".
+//! Source: Intel SDM vol. 3A §4.4, "PAE Paging", §4.5, "4-Level Paging"; Adams and Agesen (2006), §2.2, "Tracing".
 
 mod audit;
 pub(crate) mod pool;
+mod tree;
 
 use cutaway_cpu::{Bus, Exception, Probe, System, Vcpu, World};
-use cutaway_isa::{Cr0, Cr4, Efer};
+use cutaway_isa::{Cr4, Efer};
 use cutaway_memory::{GuestMemory, PAGE_SIZE, PageKind};
 use pool::{Pool, load, store};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Reason;
 use crate::translate::ALIAS_PAGE;
+use tree::{Key, Root};
 
 /// Bits of a shadow entry.
 mod bit {
@@ -39,43 +41,11 @@ const WRITE: u32 = 1 << 1;
 const USER: u32 = 1 << 2;
 const FETCH: u32 = 1 << 4;
 
-/// Trees kept at once.
-const ROOTS: usize = 64;
 /// So many writes to a watched page that changed nothing in the shadow, and it is a table no more.
 const IDLE_WRITES: u8 = 3;
-/// The most pages that one hidden fault takes: tables of three levels.
+/// The most pages that one hidden fault takes: a tree's first ones, and those of the window or the way
+/// to a leaf.
 const NEEDED: u64 = 8;
-
-/// What makes a tree's translations valid.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Key {
-    cr3: u64,
-    pdptes: [u64; 4],
-    /// The bits of CR0, CR4 and EFER that change what entries mean.
-    mode: u64,
-}
-
-impl Key {
-    fn of(guest: &System) -> Self {
-        let paging = guest.cr0 & Cr0::PG.bits() != 0;
-        let pae = guest.cr4 & Cr4::PAE.bits() != 0;
-        let long = guest.efer & Efer::LMA.bits() != 0;
-        let cr4 = guest.cr4 & (Cr4::PAE | Cr4::PSE).bits();
-        let efer = guest.efer & (Efer::NXE | Efer::LMA).bits();
-        let mode = guest.cr0 & (Cr0::PG | Cr0::WP).bits() | cr4 << 32 | efer << 40;
-        let pdptes = if paging && pae && !long { guest.pdptes } else { [0; 4] };
-        Self { cr3: if paging { guest.cr3 & !0xfff } else { 0 }, pdptes, mode }
-    }
-}
-
-/// A tree of shadow tables.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Root {
-    key: Key,
-    /// Page directories for 1 GiB each.
-    tables: [u64; 4],
-    last_used: u64,
-}
 
 /// Linear addresses in a tree that were reached through a watched page: what its entry 0 covers
 /// begins at `base`, and each covers 2^`shift` bytes.
@@ -179,7 +149,8 @@ impl Shadow {
     pub(crate) fn fits(&self, start: u64, end: u64) -> bool {
         let inside = |at: u64, unit: u64| at.is_multiple_of(unit) && (start..end).contains(&at);
         self.pool.fits(start, end)
-            && self.roots.values().all(|root| root.tables.iter().all(|&t| inside(t, PAGE_SIZE)))
+            && self.roots.values().all(|root| root.bases().all(|(t, ..)| inside(t, PAGE_SIZE)))
+            && self.roots.values().all(|root| inside(root.top, PAGE_SIZE))
             && self.reverse.values().flatten().all(|&at| inside(at, 8))
             && matches!(self.entry_bytes, 4 | 8)
             && self.watched.values().flat_map(|of| &of.uses).all(|of| of.shift < 40)
@@ -303,9 +274,9 @@ impl Shadow {
             self.current = Some(self.select(memory, key));
             world.flush();
         }
-        let tables = self.tables();
-        world.system.cr3 = tables[0];
-        world.system.pdptes = tables.map(|table| table | bit::P);
+        let root = self.current.and_then(|number| self.roots.get(&number));
+        world.system.cr3 = root.map_or(0, |root| root.top);
+        world.system.pdptes = self.tables().map(|table| table | bit::P);
     }
 
     /// The number of the current tree.
@@ -316,93 +287,6 @@ impl Shadow {
     fn tables(&self) -> [u64; 4] {
         let root = self.current.and_then(|number| self.roots.get(&number));
         root.map_or([0; 4], |root| root.tables)
-    }
-
-    /// The tree with this key; a new one if there is none.
-    fn select(&mut self, memory: &mut GuestMemory, key: Key) -> u64 {
-        self.clock += 1;
-        let clock = self.clock;
-        let found = self.roots.iter_mut().find(|(_, root)| root.key == key);
-        if let Some((&number, root)) = found {
-            root.last_used = clock;
-            return number;
-        }
-        if self.pool.left() < NEEDED {
-            self.reset();
-        }
-        if self.roots.len() >= ROOTS {
-            let oldest = self.roots.iter().min_by_key(|(_, root)| root.last_used);
-            if let Some((&number, _)) = oldest {
-                self.drop_root(memory, number);
-            }
-        }
-        let tables = std::array::from_fn(|_| self.pool.take(memory).unwrap_or_default());
-        let number = self.next_root;
-        self.next_root += 1;
-        self.counts.roots += 1;
-        self.show_window(memory, tables);
-        self.roots.insert(number, Root { key, tables, last_used: clock });
-        number
-    }
-
-    fn drop_root(&mut self, memory: &mut GuestMemory, number: u64) {
-        let Some(root) = self.roots.remove(&number) else { return };
-        if let Some(window) = self.window {
-            let directory = root.tables[(window.linear >> 30 & 3) as usize];
-            for half in 0..2 {
-                store(memory, directory + ((window.linear >> 21 & 0x1ff) + half) * 8, 0);
-            }
-        }
-        for table in root.tables {
-            self.free_table(memory, table, 21);
-        }
-        self.watched.retain(|_, watched| {
-            watched.uses.retain(|of| of.root != number);
-            !watched.uses.is_empty()
-        });
-    }
-
-    /// Gives a table and all below it back. `shift` is that of its entries.
-    fn free_table(&mut self, memory: &mut GuestMemory, table: u64, shift: u32) -> u64 {
-        let mut present = 0;
-        for at in (table..table + PAGE_SIZE).step_by(8) {
-            let entry = load(memory.backing(), at);
-            if entry & bit::P == 0 {
-                continue;
-            }
-            if shift > 12 {
-                present += self.free_table(memory, entry & bit::ADDRESS, shift - 9);
-            } else {
-                self.forget_leaf(at, entry);
-                present += 1;
-            }
-        }
-        self.pool.give_back(table);
-        present
-    }
-
-    fn forget_leaf(&mut self, at: u64, entry: u64) {
-        let frame = entry & bit::ADDRESS;
-        if let Some(entries) = self.reverse.get_mut(&frame) {
-            if let Some(place) = entries.iter().position(|&of| of == at) {
-                entries.swap_remove(place);
-            }
-            if entries.is_empty() {
-                self.reverse.remove(&frame);
-            }
-        }
-    }
-
-    /// Where the current tree keeps the leaf for a linear address; makes the tables on the way.
-    fn leaf(&mut self, memory: &mut GuestMemory, linear: u64) -> Option<u64> {
-        let table = self.tables()[(linear >> 30 & 3) as usize];
-        let at = table + (linear >> 21 & 0x1ff) * 8;
-        let mut entry = load(memory.backing(), at);
-        if entry & bit::P == 0 {
-            entry = self.pool.take(memory)? | bit::P | bit::RW | bit::US;
-            store(memory, at, entry);
-        }
-        Some((entry & bit::ADDRESS) + (linear >> 12 & 0x1ff) * 8)
     }
 
     /// A page fault of code that runs directly. The vCPU shows the guest's world.
@@ -524,8 +408,9 @@ impl Shadow {
         }
         let Some(watched) = self.watched.get_mut(&table) else { return };
         // A root stays under watch: the window's place must not be taken unseen.
-        let is_root =
-            uses.iter().any(|of| of.shift > 21 || of.shift == 21 && self.entry_bytes == 8);
+        let long = self.mode >> 40 & Efer::LMA.bits() != 0;
+        let root = if long { 39 } else { 21 };
+        let is_root = uses.iter().any(|of| of.shift >= root);
         watched.idle = if dropped == 0 { watched.idle + 1 } else { 0 };
         let current = self.current;
         if watched.idle >= IDLE_WRITES && is_root {
@@ -543,42 +428,5 @@ impl Shadow {
                 }
             }
         }
-    }
-
-    /// Drops what a tree has for 2^`shift` bytes from `start` on. Returns how many pages that were.
-    fn drop_range(
-        &mut self,
-        memory: &mut GuestMemory,
-        world: &mut World,
-        root: u64,
-        start: u64,
-        shift: u32,
-    ) -> u64 {
-        let Some(tables) = self.roots.get(&root).map(|root| root.tables) else { return 0 };
-        let (start, end) = (start & 0xffff_ffff, (start & 0xffff_ffff) + (1 << shift));
-        let mut dropped = 0;
-        let mut linear = start;
-        while linear < end.min(1 << 32) {
-            let at = tables[(linear >> 30 & 3) as usize] + (linear >> 21 & 0x1ff) * 8;
-            let entry = load(memory.backing(), at);
-            let step = if shift < 21 { 1 << 12 } else { 1 << 21 };
-            if entry & bit::P != 0 && shift < 21 {
-                let leaf = (entry & bit::ADDRESS) + (linear >> 12 & 0x1ff) * 8;
-                let old = load(memory.backing(), leaf);
-                if old & bit::P != 0 {
-                    self.forget_leaf(leaf, old);
-                    store(memory, leaf, 0);
-                    world.invalidate(linear);
-                    dropped += 1;
-                }
-            } else if entry & bit::P != 0 {
-                store(memory, at, 0);
-                dropped += self.free_table(memory, entry & bit::ADDRESS, 12);
-                world.flush();
-            }
-            linear += step;
-        }
-        self.counts.dropped += dropped;
-        dropped
     }
 }

@@ -36,8 +36,13 @@ impl Pool {
         Some(page)
     }
 
-    pub(crate) fn give_back(&mut self, page: u64) {
-        self.free.push(page);
+    /// Takes a page back. Returns whether one was in use.
+    pub(crate) fn give_back(&mut self, page: u64) -> bool {
+        let used = self.left() < (self.end - self.start) / PAGE_SIZE;
+        if used {
+            self.free.push(page);
+        }
+        used
     }
 
     /// Pages that can still be taken.
