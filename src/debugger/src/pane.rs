@@ -5,6 +5,7 @@
 mod chips;
 mod code;
 mod control;
+mod grid;
 mod paging;
 mod registers;
 mod tables;
@@ -45,10 +46,11 @@ pub enum Pane {
     Log,
     Vm,
     Translation,
+    Grid,
 }
 
 /// Every pane with its name and what it shows.
-const ALL: [(Pane, &str, &str); 23] = [
+const ALL: [(Pane, &str, &str); 24] = [
     (Pane::Code, "code", "instructions around the next one"),
     (Pane::Explain, "explain", "the next instruction taken apart, before it runs"),
     (Pane::Registers, "registers", "general registers, RIP and RFLAGS"),
@@ -71,6 +73,11 @@ const ALL: [(Pane, &str, &str); 23] = [
     (Pane::Console, "console", "what the guest has printed on COM1"),
     (Pane::Vm, "vm", "guest, monitor and physical machine of a virtual machine"),
     (Pane::Translation, "translation", "what binary translation made of the code around"),
+    (
+        Pane::Grid,
+        "grid",
+        "the page walk of an address through the guest's tables and the monitor's",
+    ),
     (Pane::Log, "log", "exceptions, interrupts, ports and mode changes up to here"),
 ];
 
@@ -133,6 +140,7 @@ impl Pane {
             Self::Console => tail(scene.console.lines().map(Line::of).collect(), rows),
             Self::Vm => vm::lines(scene),
             Self::Translation => vm::translation(scene),
+            Self::Grid => grid::lines(scene),
             Self::Log => tail(scene.log.iter().map(Line::of).collect(), rows),
         }
     }

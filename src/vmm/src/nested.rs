@@ -77,6 +77,23 @@ impl NestedTables {
         (true, dropped)
     }
 
+    /// The entries that lead from a guest-physical address on, with where they are, as far as they
+    /// are there.
+    pub(crate) fn walk(&self, memory: &GuestMemory, address: u64) -> Vec<(u64, u64)> {
+        let mut entries = Vec::new();
+        let Some(mut table) = self.root else { return entries };
+        for shift in [39, 30, 21, 12] {
+            let at = table + (address >> shift & 0x1ff) * 8;
+            let entry = load(memory.backing(), at);
+            entries.push((at, entry));
+            if entry & P == 0 {
+                break;
+            }
+            table = entry & ADDRESS;
+        }
+        entries
+    }
+
     /// Checks that every translation leads into the guest's own memory, which ends at `end`, and that none lets it write
     /// to ROM.
     pub(crate) fn audit(&self, memory: &GuestMemory, end: u64) -> Result<(), String> {

@@ -198,6 +198,19 @@ impl Vm {
         }
     }
 
+    /// The entries of nested tables that lead from a guest-physical address on, root first, with where they
+    /// are in physical memory, as far as they are there.
+    #[must_use]
+    pub fn nested_walk(&self, memory: &GuestMemory, address: u64) -> Vec<(u64, u64)> {
+        self.nested.walk(memory, address)
+    }
+
+    /// The same for shadow page tables and a linear address.
+    #[must_use]
+    pub fn shadow_walk(&self, memory: &GuestMemory, linear: u64) -> Vec<(u64, u64)> {
+        self.shadow.walk(memory, linear)
+    }
+
     /// The system registers that the CPU really has while the guest runs directly.
     #[must_use]
     pub fn physical_system(&self) -> &System {

@@ -10,7 +10,7 @@ use crate::text::{Line, Style};
 /// Reasons shown, the most frequent first.
 const REASONS: usize = 8;
 
-fn none() -> Vec<Line> {
+pub(super) fn none() -> Vec<Line> {
     vec![Line::of("no monitor: the guest has the CPU to itself (--model gives it one)")]
 }
 

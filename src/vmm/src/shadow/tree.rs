@@ -58,6 +58,11 @@ impl Root {
         let pae = tables.into_iter().zip(0..).map(|(table, gib)| (table, 21, gib << 30));
         long.then_some((top, 39, 0)).into_iter().chain(pae.filter(move |_| !long))
     }
+
+    /// That of them which a linear address is under.
+    fn base_of(&self, linear: u64) -> Option<(u64, u32, u64)> {
+        self.bases().find(|&(_, shift, base)| linear.wrapping_sub(base) >> shift < 512)
+    }
 }
 
 impl Shadow {
@@ -149,12 +154,31 @@ impl Shadow {
         }
     }
 
+    /// The entries of the current tree that lead from a linear address on, with where they are, as
+    /// far as they are there. The page-directory-pointer entries of PAE paging are in registers.
+    pub(crate) fn walk(&self, memory: &GuestMemory, linear: u64) -> Vec<(u64, u64)> {
+        let mut entries = Vec::new();
+        let root = self.current.and_then(|number| self.roots.get(&number));
+        let linear = linear & ((1 << LINEAR_BITS) - 1);
+        let Some((mut table, mut shift, _)) = root.and_then(|root| root.base_of(linear)) else {
+            return entries;
+        };
+        loop {
+            let at = table + (linear >> shift & 0x1ff) * 8;
+            let entry = load(memory.backing(), at);
+            entries.push((at, entry));
+            if entry & bit::P == 0 || shift == 12 {
+                return entries;
+            }
+            (table, shift) = (entry & bit::ADDRESS, shift - 9);
+        }
+    }
+
     /// Where the current tree keeps the leaf for a linear address; makes the tables on the way.
     pub(super) fn leaf(&mut self, memory: &mut GuestMemory, linear: u64) -> Option<u64> {
         let root = self.current.and_then(|number| self.roots.get(&number))?;
         let linear = linear & ((1 << LINEAR_BITS) - 1);
-        let within = |&(_, shift, base): &(u64, u32, u64)| linear.wrapping_sub(base) >> shift < 512;
-        let (mut table, mut shift, _) = root.bases().find(within)?;
+        let (mut table, mut shift, _) = root.base_of(linear)?;
         while shift > 12 {
             let at = table + (linear >> shift & 0x1ff) * 8;
             let mut entry = load(memory.backing(), at);
