@@ -33,6 +33,7 @@ const LESSONS: &[(&str, &str)] = &[
     ("13-trap-and-emulate", include_str!("../../../docs/lessons/13-trap-and-emulate.md")),
     ("14-binary-translation", include_str!("../../../docs/lessons/14-binary-translation.md")),
     ("15-hardware-assistance", include_str!("../../../docs/lessons/15-hardware-assistance.md")),
+    ("20-shadow-and-nested-paging", include_str!("../../../docs/lessons/20-shadow-and-nested-paging.md")),
 ];
 
 const KERNEL: Kernel<'static> = Kernel { rom: FIRMWARE, symbols: KERNEL_SYMBOLS };

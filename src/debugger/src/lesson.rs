@@ -43,6 +43,8 @@ pub struct Head {
     pub code: String,
     /// The model by which a monitor runs the guest.
     pub model: Option<String>,
+    /// What translates its addresses under hardware assistance.
+    pub paging: Option<String>,
     /// Guest memory in MiB.
     #[serde(default = "default_memory")]
     pub memory: u64,

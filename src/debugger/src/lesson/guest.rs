@@ -4,7 +4,7 @@ use super::{GuestKind, Head};
 use crate::explorer::Explorer;
 use crate::symbols::Symbols;
 use cutaway_isa::{Assembly, CodeSize, assemble};
-use cutaway_machine::{Boot, Config, CpuModel, Machine, Model};
+use cutaway_machine::{Boot, Config, CpuModel, Machine, Model, Paging};
 use cutaway_replay::TimeMachine;
 
 /// The teaching kernel in its ROM.
@@ -60,7 +60,11 @@ fn explorer(head: &Head, rom: &[u8]) -> Result<Explorer, String> {
         .model
         .as_deref()
         .map(|name| Model::by_name(name).ok_or_else(|| format!("there is no model {name}")));
-    let config = Config { memory_bytes, model: model.transpose()?, ..Config::new(cpu) };
+    let paging = match head.paging.as_deref() {
+        Some(name) => Paging::by_name(name).ok_or_else(|| format!("there is no paging {name}"))?,
+        None => Paging::default(),
+    };
+    let config = Config { memory_bytes, model: model.transpose()?, paging, ..Config::new(cpu) };
     let machine = Machine::new(config, &Boot::Rom(rom)).map_err(|error| error.to_string())?;
     let run = TimeMachine::live(machine, BUDGET).map_err(|error| error.to_string())?;
     Ok(Explorer::new(run, true))
