@@ -251,8 +251,14 @@ impl Vcpu {
         if self.uses_pdptes() && self.load_pdptes(bus, self.system.cr3).is_err() {
             return self.leave_guest(bus, Reason { code: exit::INVALID, ..Reason::default() });
         }
-        self.ticks += 1;
+        self.count_switch();
         Ok(())
+    }
+
+    /// A change between host and guest takes a tick, unless the host is a monitor outside the
+    /// machine.
+    fn count_switch(&mut self) {
+        self.ticks += u64::from(!self.svm_work.stops);
     }
 
     /// The control area, as far as it is needed while the guest runs.
@@ -392,7 +398,7 @@ impl Vcpu {
             self.store_guest(bus, &guest, reason, delivering);
         }
         self.written_page(bus, vmcb.address);
-        self.ticks += 1;
+        self.count_switch();
         self.load_host(bus, guest.nested.is_some())?;
         if self.svm_work.stops {
             return Err(Exit::VmExit);
