@@ -1,10 +1,10 @@
 //! Guests in virtual machines: the teaching kernel under every model, recordings of it, and guests
 //! that try everything privileged to get out.
 
-use cutaway::machine::{Host, Options, Share};
+use cutaway::machine::{GuestPages, Host, Options, PhysicalMemory, Share};
 use cutaway::replay::{Recording, TimeMachine};
 use cutaway::{
-    Boot, Config, Machine, Model, OnReset, PARAVIRTUAL_KERNEL, Stop, TEACHING_KERNEL,
+    Boot, Config, Machine, Model, OnReset, PARAVIRTUAL_KERNEL, StateHash, Stop, TEACHING_KERNEL,
     VIRTUALIZABLE_KERNEL,
 };
 use cutaway_tests::dialogue::{PROMPT, TICKS, dialogue};
@@ -236,4 +236,47 @@ fn shares_of_1_2_and_4_give_time_within_2_percent() {
         assert!((got / wanted - 1.0).abs() < 0.02, "{got} of {wanted}");
     }
     passed("shares 1:2:4 of three guests");
+}
+
+/// Three kernels for a while on a host with so many frames of memory, if there is a limit: what each
+/// executed and has in its memory at the end, and the host's books.
+fn in_one_memory(frames: Option<u64>) -> (Vec<(u64, StateHash)>, Option<PhysicalMemory>) {
+    let mut host = Host::new();
+    for command in ["mem", "mem", "spawn spin"] {
+        let mut guest = kernel(Some(Options::of(Model::Hardware)));
+        guest.wait_for(PROMPT, TICKS);
+        guest.type_line(command);
+        guest.wait_for(PROMPT, TICKS);
+        host.add(command, guest.machine, Share::default());
+    }
+    if let Some(frames) = frames {
+        host.set_memory(frames << 12);
+    }
+    while host.now() < 300_000_000 && host.step().is_some() {}
+    let ends = host.guests().iter().map(|guest| {
+        let mut bytes = vec![0; 8 << 20];
+        guest.machine().memory().read(0, &mut bytes);
+        (guest.machine().instructions(), StateHash::of(&bytes))
+    });
+    (ends.collect(), host.memory().cloned())
+}
+
+#[test]
+fn guests_in_one_memory_do_not_notice() {
+    let (alone, _) = in_one_memory(None);
+    for frames in [1000, 40] {
+        let (ends, memory) = in_one_memory(Some(frames));
+        assert_eq!(ends, alone, "with {frames} frames");
+        let memory = memory.expect("the host has a memory");
+        let sum = |of: fn(&GuestPages) -> u64| memory.guests().iter().map(of).sum::<u64>();
+        let (mapped, shared) = (sum(|pages| pages.mapped), sum(|pages| pages.shared));
+        let (copied, read_in) = (sum(|pages| pages.copied), sum(|pages| pages.read_in));
+        assert!(memory.used() < mapped && shared > 0 && copied > 0, "{memory:?}");
+        assert!(memory.used() <= frames && (read_in > 0) == (frames == 40), "{memory:?}");
+        passed(&format!(
+            "three guests in {frames} frames: {mapped} pages in {}, {shared} shared, {copied} \
+             copied, {read_in} read in",
+            memory.used()
+        ));
+    }
 }

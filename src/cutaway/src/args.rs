@@ -191,6 +191,11 @@ pub(crate) struct VmHostArgs {
     #[arg(short, long, value_name = "SPEC", required = true)]
     pub(crate) guest: Vec<String>,
 
+    /// Memory of the host that all guests share, such as 32M; by pages that are the same and, if that is
+    /// not enough, by taking unused ones, from guests with model=hardware
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    pub(crate) host_memory: Option<u64>,
+
     /// Stop after so many instructions of the CPU
     #[arg(long, value_name = "N", default_value_t = 1_000_000_000,
           value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]

@@ -9,7 +9,7 @@
 //! guest cannot see it. So what a guest does hangs on nothing but itself, and is the same
 //! whoever else is there.
 
-use crate::{Machine, Stop};
+use crate::{Machine, PhysicalMemory, Stop};
 
 /// Ticks that a guest runs before the next one's turn: a millisecond at the usual rate.
 const SLICE: u64 = 1_000_000;
@@ -120,6 +120,7 @@ pub struct Host {
     guests: Vec<Tenant>,
     now: u64,
     period: u64,
+    memory: Option<PhysicalMemory>,
 }
 
 impl Host {
@@ -163,6 +164,17 @@ impl Host {
     #[must_use]
     pub fn now(&self) -> u64 {
         self.now
+    }
+
+    /// Gives the host a memory of its own, of so many bytes, which the guests share from now on.
+    pub fn set_memory(&mut self, bytes: u64) {
+        self.memory = Some(PhysicalMemory::new(bytes, self.now));
+    }
+
+    /// What is in the host's memory, if it has one of its own.
+    #[must_use]
+    pub fn memory(&self) -> Option<&PhysicalMemory> {
+        self.memory.as_ref()
     }
 
     /// Takes a guest off the CPU until [`Self::resume`].
@@ -231,6 +243,11 @@ impl Host {
     /// guest will ever run again by itself.
     pub fn step(&mut self) -> Option<Slice> {
         self.settle();
+        if let Some(memory) = &mut self.memory
+            && memory.is_due(self.now)
+        {
+            memory.balance(self.now, self.guests.iter_mut().map(|guest| &mut guest.machine));
+        }
         let at = self.now;
         let able = self.guests.iter().enumerate().filter(|(_, guest)| Self::may_run(guest));
         let Some(number) = able.min_by_key(|(number, guest)| (guest.pass, *number)) else {

@@ -389,6 +389,13 @@ impl Machine {
         self.vm.as_ref()
     }
 
+    /// As [`Vm::hold_pages`], if there is a monitor.
+    pub(crate) fn hold_pages(&mut self, same: &[u64], unused: &[u64]) {
+        if let Some(vm) = &mut self.vm {
+            vm.hold_pages(&mut self.vcpu, self.board.memory_mut(), (same, unused));
+        }
+    }
+
     pub(crate) fn vm_and_memory(&mut self) -> Option<(&mut Vm, &mut GuestMemory)> {
         self.vm.as_mut().map(|vm| (vm, self.board.memory_mut()))
     }

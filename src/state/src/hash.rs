@@ -10,6 +10,14 @@ use crate::Section;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StateHash(pub [u8; 32]);
 
+impl StateHash {
+    /// The hash of bytes by themselves.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+}
+
 impl std::fmt::Display for StateHash {
     /// The first 128 bits in hexadecimal; `{:#}` gives all of it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -312,9 +312,9 @@ impl Vm {
             }
             exit::NPF => {
                 let (memory, write) = (bus.memory(), info1 & 2 != 0);
-                let present = info1 & 1 != 0;
-                let (is_memory, dropped) = self.nested.map(memory, address);
-                self.flush |= dropped;
+                let present = info1 & 1 != 0 && !self.nested.is_shared(address);
+                let (is_memory, dropped) = self.nested.map(memory, address, write);
+                self.flush |= dropped || info1 & 1 != 0;
                 if is_memory && !(present && write) {
                     self.count(Reason::NestedFault);
                     return Ok(());

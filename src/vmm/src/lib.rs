@@ -23,6 +23,7 @@ mod hardware;
 mod kernel;
 mod model;
 mod nested;
+mod overcommit;
 mod paging;
 mod para;
 mod physical;
@@ -32,6 +33,7 @@ mod vm;
 
 pub use exits::{Exits, Reason};
 pub use model::{Model, Options};
+pub use nested::{HeldCounts, Resident};
 pub use paging::Paging;
 pub use physical::MONITOR_BYTES;
 pub use shadow::ShadowCounts;

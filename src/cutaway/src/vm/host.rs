@@ -99,6 +99,9 @@ pub(super) fn host(args: &VmHostArgs) -> Result<u8, Failure> {
         let spec = Spec::parse(text, number)?;
         host.add(&spec.name, spec.machine()?, spec.share);
     }
+    if let Some(bytes) = args.host_memory {
+        host.set_memory(bytes);
+    }
     let bar = progress();
     let mut chart = Chart::new(args.max_instructions, host.guests().len());
     let mut told = 0;
@@ -118,6 +121,7 @@ pub(super) fn host(args: &VmHostArgs) -> Result<u8, Failure> {
     bar.finish_and_clear();
     print!("{}", chart.text(&host));
     print!("{}", shares(&mut host)?);
+    print!("{}", memory(&host));
     Ok(DONE)
 }
 
@@ -164,6 +168,30 @@ impl Chart {
         let _ = writeln!(text, "{:<12} |a column is {} ticks\n", "", grouped(self.width));
         text
     }
+}
+
+/// What is in the host's memory, if it has one of its own.
+fn memory(host: &Host) -> String {
+    let Some(memory) = host.memory() else { return String::new() };
+    let (frames, used) = (memory.frames(), memory.used());
+    let mapped: u64 = memory.guests().iter().map(|pages| pages.mapped).sum();
+    let (all, frames, used) = (grouped(mapped), grouped(frames), grouped(used));
+    let mut text = format!(
+        "\nmemory of the host: {all} pages of guests in {used} of {frames} frames\n\
+         guest          pages it has    mapped    shared   on disk    copied   read in\n"
+    );
+    for (guest, pages) in host.guests().iter().zip(memory.guests()) {
+        let has = guest.machine().config().memory_bytes >> 12;
+        let counts = [has, pages.mapped, pages.shared, pages.out, pages.copied, pages.read_in];
+        let [has, mapped, shared, out, copied, read_in] = counts.map(grouped);
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{:<12} {has:>14} {mapped:>9} {shared:>9} {out:>9} {copied:>9} {read_in:>9}",
+            guest.name(),
+        );
+    }
+    text
 }
 
 fn shares(host: &mut Host) -> Result<String, Failure> {

@@ -38,11 +38,16 @@ impl Pool {
 
     /// Takes a page back. Returns whether one was in use.
     pub(crate) fn give_back(&mut self, page: u64) -> bool {
-        let used = self.left() < (self.end - self.start) / PAGE_SIZE;
+        let used = self.left() < self.pages();
         if used {
             self.free.push(page);
         }
         used
+    }
+
+    /// Pages that there are.
+    pub(crate) fn pages(&self) -> u64 {
+        (self.end - self.start) / PAGE_SIZE
     }
 
     /// Pages that can still be taken.
