@@ -11,6 +11,7 @@ use cutaway_tests::dialogue::{PROMPT, TICKS, dialogue};
 use cutaway_tests::guest::{Guest, usual_config};
 use cutaway_tests::intruder;
 use cutaway_tests::skip::passed;
+use cutaway_tests::workspace_root;
 
 const MIB: u64 = 1 << 20;
 
@@ -109,6 +110,69 @@ fn umip_makes_the_stores_of_tables_trap() {
     }
     let vm = guest.machine.vm().expect("it runs by a model");
     assert_eq!(vm.exits().of(cutaway::machine::Reason::Sensitive), 3, "STR, SGDT, SIDT");
+}
+
+/// What test-roms/sensitive.asm shows: in ring 0 of the bare machine, by the Intel SDM's page on each
+/// instruction; by trap-and-emulate, where ring 0 is ring 1, the flags are the monitor's, and its
+/// descriptor tables are empty (Robin and Irvine 2000, section 3.2); and the same with UMIP, which
+/// five of them heed (SDM vol. 3A section 2.5, CR4.UMIP).
+#[rustfmt::skip] // one row per line of the ROM
+const SENSITIVE: &[(&str, u32, u32, u32)] = &[
+    ("SGDT base",       0x600,       0xffc0_0000, 0x600),
+    ("SGDT limit",      0x1ff,       0,           0x1ff),
+    ("SIDT base",       0x800,       0xffc0_1000, 0x800),
+    ("SIDT limit",      0x7ff,       0,           0x7ff),
+    ("SLDT",            0x68,        0,           0x68),
+    ("STR",             0x58,        0,           0x58),
+    ("SMSW",            0x11,        0x31,        0x11), // NE is the monitor's
+    ("PUSHF IF",        0,           1,           1),
+    ("PUSHF IOPL",      1,           0,           0),
+    ("POPF IF",         0,           1,           1),
+    ("POPF IOPL",       1,           0,           0),
+    ("LAR",             0xc0_9a00,   0,           0),
+    ("LSL",             0xffff_ffff, 0,           0),
+    ("VERR ZF",         1,           0,           0),
+    ("VERW ZF",         1,           0,           0),
+    ("PUSH CS",         0x8,         0x9,         0x9),
+    ("PUSH SS",         0x10,        0x11,        0x11),
+    ("MOV from CS",     0x8,         0x9,         0x9),
+    ("MOV from SS",     0x10,        0x11,        0x11),
+    // No exception; #GP for an RPL of 1 in ring 0.
+    ("POP SS",          0xffff_ffff, 13,          13),
+    ("MOV to SS",       0xffff_ffff, 13,          13),
+    ("CALL",            0xffff_ffff, 13,          13),
+    ("JMP",             0xffff_ffff, 13,          13),
+    ("RET",             0xffff_ffff, 13,          13),
+    // It always traps, as the IDT is empty.
+    ("INT n saves CS",  0x70,        0x70,        0x70),
+];
+
+/// What the ROM shows by a model, and its exit status.
+fn sensitive(model: Option<Model>, umip: bool) -> (String, u8) {
+    let image = std::fs::read(workspace_root().join("test-roms/bin/sensitive.bin"));
+    let image = image.expect("the ROM is in the tree");
+    let mut guest = Guest::new(Config { umip, ..config(model) }, &Boot::Rom(&image));
+    let Stop::DebugExit(status) = guest.wait_for_stop(TICKS) else { panic!("{}", guest.tail()) };
+    (guest.output(), status)
+}
+
+#[test]
+fn sensitive_instructions_are_right_but_by_trap_and_emulate() {
+    type Column = fn(&(&str, u32, u32, u32)) -> u32;
+    let (right, trap, umip): (Column, Column, Column) = (|row| row.1, |row| row.2, |row| row.3);
+    let runs = [
+        ("bare", None, false, right, 33),
+        ("trap", Some(Model::Trap), false, trap, 35),
+        ("trap and UMIP", Some(Model::Trap), true, umip, 35),
+        ("hardware", Some(Model::Hardware), false, right, 33),
+    ];
+    for (name, model, has_umip, column, status) in runs {
+        let shown = sensitive(model, has_umip);
+        let line = |row: &(&str, u32, u32, u32)| format!("{} {:08x}\n", row.0, column(row));
+        let expected: String = SENSITIVE.iter().map(line).collect();
+        assert_eq!(shown, (expected, status), "{name}");
+        passed(&format!("sensitive instructions, {name}: {} lines", SENSITIVE.len()));
+    }
 }
 
 #[test]
