@@ -164,6 +164,7 @@ fn sensitive_instructions_are_right_but_by_trap_and_emulate() {
         ("bare", None, false, right, 33),
         ("trap", Some(Model::Trap), false, trap, 35),
         ("trap and UMIP", Some(Model::Trap), true, umip, 35),
+        ("translate", Some(Model::Translate), false, right, 33),
         ("hardware", Some(Model::Hardware), false, right, 33),
     ];
     for (name, model, has_umip, column, status) in runs {

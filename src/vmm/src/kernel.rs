@@ -120,6 +120,10 @@ impl Vm {
         if self.translator.variable(memory, variable::FLAGS) != flags {
             self.translator.set_variable(memory, variable::FLAGS, flags);
         }
+        let iopl = (vcpu.rflags() & Rflags::IOPL.bits()) as u32;
+        if self.translator.variable(memory, variable::IOPL) != iopl {
+            self.translator.set_variable(memory, variable::IOPL, iopl);
+        }
         // An interrupt waits: whatever sets IF has to be noticed.
         self.shadow.open_window(memory, &mut self.world, open || !pins.intr);
         self.world.rflags = deprivilege::project_rflags(vcpu.rflags());
@@ -131,6 +135,8 @@ impl Vm {
         let open = self.translator.variable(memory, variable::FLAGS) == 0;
         let mut rflags = deprivilege::reflect_rflags(self.world.rflags, vcpu.rflags());
         rflags = rflags & !Rflags::IF.bits() | if open { Rflags::IF.bits() } else { 0 };
+        let iopl = u64::from(self.translator.variable(memory, variable::IOPL));
+        rflags = rflags & !Rflags::IOPL.bits() | iopl & Rflags::IOPL.bits();
         self.world.rflags = rflags;
         deprivilege::reflect(&mut self.world.system, vcpu.system());
         let cache = vcpu.rip() as u32;

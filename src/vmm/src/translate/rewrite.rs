@@ -8,6 +8,8 @@ use super::window::{CACHE, TABLE, variable};
 
 /// IF, in the variable of flags and in EFLAGS.
 const IF: u32 = 0x200;
+/// IOPL in EFLAGS.
+const IOPL: u32 = 0x3000;
 
 /// What becomes of an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,7 +267,7 @@ impl<'a> Rewriter<'a> {
         kind
     }
 
-    /// PUSHFD, then IF as the guest has it.
+    /// PUSHFD, then IF and IOPL as the guest has them.
     fn pushf(&mut self) {
         let (eax, ecx) = (self.variable(variable::EAX), self.variable(variable::ECX));
         self.code.raw(&[0x9c]); // pushfd
@@ -274,15 +276,22 @@ impl<'a> Rewriter<'a> {
         self.code.load(ECX, self.variable(variable::FLAGS));
         self.code.raw(&[0x8b, 0x04, 0x24]); // mov eax, [esp]
         self.code.raw(&[0x8d, 0x04, 0x08]); // lea eax, [eax + ecx]
+        self.code.load(ECX, self.variable(variable::IOPL));
+        self.code.raw(&[0x8d, 0x04, 0x08]); // lea eax, [eax + ecx]
         self.code.raw(&[0x89, 0x04, 0x24]); // mov [esp], eax
         self.code.load(EAX, eax);
         self.code.load(ECX, ecx);
     }
 
-    /// IF out of what POPFD is about to pop; the arithmetic flags used here are then popped over.
+    /// IOPL and IF out of what POPFD is about to pop; the arithmetic flags used here are then popped
+    /// over. Last comes what may trap.
     fn popf(&mut self) {
         let eax = self.variable(variable::EAX);
         self.code.store(eax, EAX);
+        self.code.raw(&[0x8b, 0x04, 0x24]); // mov eax, [esp]
+        self.code.raw(&[0x25]); // and eax, IOPL
+        self.code.raw(&IOPL.to_le_bytes());
+        self.code.store(self.variable(variable::IOPL), EAX);
         self.code.raw(&[0x8b, 0x04, 0x24]); // mov eax, [esp]
         self.code.raw(&[0x25]); // and eax, IF
         self.code.raw(&IF.to_le_bytes());

@@ -32,6 +32,8 @@ pub(crate) mod variable {
     /// Where an indirect branch leads: the guest's address, then the cache's.
     pub(crate) const TARGET: u32 = 0x100c;
     pub(crate) const GOAL: u32 = 0x1010;
+    /// The guest's IOPL, as EFLAGS has it; the physical one is 0.
+    pub(crate) const IOPL: u32 = 0x1014;
 }
 
 /// A place for the window, from the top of the linear addresses down.
