@@ -67,7 +67,8 @@ pub(crate) fn gpr_place(register: Register) -> Option<GprPlace> {
 }
 
 /// The segment that a register names.
-pub(crate) fn seg_of(register: Register) -> Option<Seg> {
+#[must_use]
+pub fn seg_of(register: Register) -> Option<Seg> {
     Some(match register {
         Register::ES => Seg::Es,
         Register::CS => Seg::Cs,

@@ -52,6 +52,7 @@ mod world;
 
 pub use bus::{Bus, Event, Pins};
 pub use exception::Exception;
+pub use exec::seg_of;
 pub use exit::{Exit, Unimplemented};
 pub use model::{CpuModel, CpuNameError};
 pub use record::{Record, record};

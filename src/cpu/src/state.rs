@@ -39,6 +39,21 @@ pub enum Seg {
 impl Seg {
     /// The six that instructions can load, in encoding order.
     pub const DATA: [Self; 6] = [Self::Es, Self::Cs, Self::Ss, Self::Ds, Self::Fs, Self::Gs];
+
+    /// The register's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Es => "ES",
+            Self::Cs => "CS",
+            Self::Ss => "SS",
+            Self::Ds => "DS",
+            Self::Fs => "FS",
+            Self::Gs => "GS",
+            Self::Ldtr => "LDTR",
+            Self::Tr => "TR",
+        }
+    }
 }
 
 /// GDTR or IDTR.

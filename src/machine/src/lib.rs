@@ -31,7 +31,8 @@ pub use cutaway_cpu::{CpuModel, CpuNameError, Event, Touch, TraceClasses, Unimpl
 pub use cutaway_devices::{CharSink, GuestTime, Reading, Unconnected};
 pub use cutaway_state::StateHash;
 pub use cutaway_vmm::{
-    Exits, Kind, Model, Options, Paging, Reason, ShadowCounts, Translated, TranslationCounts, Vm,
+    Direct, Exits, Kind, Model, Options, Paging, Reason, Sensitive, ShadowCounts, Translated,
+    TranslationCounts, Vm,
 };
 pub use fault::{Fault, register_number};
 pub use host::{Host, Share, Slice, Tenant};

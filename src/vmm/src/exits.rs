@@ -1,7 +1,9 @@
 //! Why the monitor got control, counted by reason.
 
-use cutaway_isa::{Instruction, Mnemonic as M, Register};
+use cutaway_isa::{Instruction, Mnemonic as M};
 use serde::{Deserialize, Serialize};
+
+use crate::sensitive::Sensitive;
 
 /// Why the monitor got control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,24 +126,20 @@ impl Reason {
     /// Why an instruction traps outside ring 0. One that may run there has raised an exception of
     /// the guest's own.
     pub(crate) fn of(instruction: &Instruction) -> Self {
-        let is = |register: Register, first: Register, last: Register| {
-            (first as usize..=last as usize).contains(&(register as usize))
-        };
+        if let Some(sensitive) = Sensitive::of(instruction) {
+            return Self::of_sensitive(sensitive);
+        }
         match instruction.mnemonic() {
             M::In | M::Out | M::Insb | M::Insw | M::Insd | M::Outsb | M::Outsw | M::Outsd => {
                 Self::Port
             }
-            M::Cli | M::Sti | M::Popf | M::Popfd | M::Popfq | M::Pushf | M::Pushfd | M::Pushfq => {
-                Self::InterruptFlag
-            }
+            M::Cli | M::Sti => Self::InterruptFlag,
             M::Clts | M::Lmsw => Self::ControlRegister,
             M::Lgdt | M::Lidt | M::Lldt | M::Ltr => Self::DescriptorTable,
             M::Hlt => Self::Halt,
             M::Invlpg | M::Invd | M::Wbinvd | M::Invlpga | M::Invpcid => Self::Invalidate,
             M::Rdmsr | M::Wrmsr | M::Xsetbv => Self::Msr,
-            M::Iret | M::Iretd | M::Iretq | M::Retf => Self::FarTransfer,
-            M::Int
-            | M::Int1
+            M::Int1
             | M::Int3
             | M::Into
             | M::Syscall
@@ -150,43 +148,37 @@ impl Reason {
             | M::Sysenter
             | M::Sysexit
             | M::Sysexitq => Self::SystemCall,
-            M::Call | M::Jmp if instruction.is_call_far() || instruction.is_jmp_far() => {
-                Self::FarTransfer
-            }
-            M::Call | M::Jmp if instruction.is_call_far_indirect() => Self::FarTransfer,
-            M::Call | M::Jmp if instruction.is_jmp_far_indirect() => Self::FarTransfer,
             M::Lds | M::Les | M::Lfs | M::Lgs | M::Lss => Self::SegmentLoad,
-            M::Sgdt
-            | M::Sidt
-            | M::Sldt
-            | M::Str
-            | M::Smsw
-            | M::Lar
-            | M::Lsl
-            | M::Verr
-            | M::Verw => Self::Sensitive,
-            M::Push if is(instruction.op0_register(), Register::ES, Register::GS) => {
-                Self::Sensitive
-            }
             M::Mov => {
                 let registers = [instruction.op0_register(), instruction.op1_register()];
-                let any = |first, last| registers.iter().any(|&r| is(r, first, last));
-                if any(Register::CR0, Register::CR15) {
+                if registers.iter().any(|register| register.is_cr()) {
                     Self::ControlRegister
-                } else if any(Register::DR0, Register::DR15) {
+                } else if registers.iter().any(|register| register.is_dr()) {
                     Self::DebugRegister
-                } else if is(registers[0], Register::ES, Register::GS) {
-                    Self::SegmentLoad
-                } else if is(registers[1], Register::ES, Register::GS) {
-                    Self::Sensitive
                 } else {
                     Self::Exception
                 }
             }
-            M::Pop if is(instruction.op0_register(), Register::ES, Register::GS) => {
-                Self::SegmentLoad
-            }
             _ => Self::Exception,
+        }
+    }
+
+    fn of_sensitive(sensitive: Sensitive) -> Self {
+        match sensitive {
+            Sensitive::Pushf | Sensitive::Popf => Self::InterruptFlag,
+            Sensitive::LoadSegment(_) => Self::SegmentLoad,
+            Sensitive::FarCall | Sensitive::FarJump | Sensitive::FarReturn => Self::FarTransfer,
+            Sensitive::Interrupt => Self::SystemCall,
+            Sensitive::Sgdt
+            | Sensitive::Sidt
+            | Sensitive::Sldt
+            | Sensitive::Str
+            | Sensitive::Smsw(_)
+            | Sensitive::Lar
+            | Sensitive::Lsl
+            | Sensitive::Verr
+            | Sensitive::Verw
+            | Sensitive::ReadSegment(_) => Self::Sensitive,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A virtual machine: one guest, run on the vCPU by a model.
 
 use cutaway_cpu::svm::{Space as SvmSpace, WalkCounts};
-use cutaway_cpu::{Bus, Exception, Exit, Seg, System, Translations, Vcpu, World};
+use cutaway_cpu::{Bus, Exception, Exit, Pins, Seg, System, Translations, Vcpu, World};
 use cutaway_isa::{Instruction, OpKind, Register, Rflags, Vector, decode};
 use cutaway_memory::{GuestMemory, PageKind, Space};
 use serde::{Deserialize, Serialize};
@@ -304,7 +304,7 @@ impl Vm {
         let mut trapped = None;
         loop {
             let left = limit.min(bus.stop_at()).saturating_sub(vcpu.ticks());
-            let next = trapped.take().unwrap_or_else(|| self.due(vcpu, bus));
+            let next = trapped.take().unwrap_or_else(|| self.due(vcpu, bus.pins()));
             if left == 0 {
                 return Exit::Budget;
             }
@@ -350,8 +350,8 @@ impl Vm {
     }
 
     /// What has to be emulated before the guest can run on.
-    fn due(&self, vcpu: &Vcpu, bus: &mut dyn Bus) -> Next {
-        let (activity, pins) = (vcpu.activity(), bus.pins());
+    pub(crate) fn due(&self, vcpu: &Vcpu, pins: Pins) -> Next {
+        let activity = vcpu.activity();
         let resume = self.resume(vcpu);
         let waits = pins.intr && vcpu.rflags() & Rflags::IF.bits() != 0;
         if resume.is_some_and(|resume| resume.busy) {

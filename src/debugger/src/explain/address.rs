@@ -4,7 +4,7 @@
 //! vol. 1 §3.3.7.1, "Canonical Addressing".
 //! Not modelled: translations that the TLB still holds although a table says otherwise.
 
-use super::subject::{Subject, seg_name};
+use super::subject::Subject;
 use crate::walk;
 use cutaway_cpu::{Seg, Segment};
 use cutaway_isa::{Cr0, Cr4, Efer, Rflags, Width};
@@ -63,7 +63,7 @@ impl Subject<'_> {
         size: u64,
         reach: Reach,
     ) -> Option<Obstacle> {
-        let (segment, name) = (self.segment(seg), seg_name(seg));
+        let (segment, name) = (self.segment(seg), seg.name());
         let exception = if seg == Seg::Ss { "#SS(0)" } else { "#GP(0)" };
         let fails = |why: String| Some(Obstacle { exception, why });
         let size = size.max(1);

@@ -8,8 +8,8 @@
 
 use super::address::{Obstacle, Reach};
 use super::delivery::{self, Source};
-use super::subject::{Subject, seg_name, seg_of};
-use cutaway_cpu::{Seg, gpr};
+use super::subject::Subject;
+use cutaway_cpu::{Seg, gpr, seg_of};
 use cutaway_isa::{
     Instruction, MemoryUse, Mnemonic, OpKind, Register, Rflags, Use, Vector, Width, memory_uses,
 };
@@ -336,7 +336,7 @@ impl MemoryPlace {
     pub fn text(&self) -> String {
         let mut text = format!(
             "{} base {:#x} + {:#x} = linear {:#x}",
-            seg_name(self.segment),
+            self.segment.name(),
             self.base,
             self.offset,
             self.linear

@@ -1,7 +1,7 @@
 //! What is explained: a CPU's state, the memory it sees, and how it is wired.
 
 use crate::mode;
-use cutaway_cpu::{CpuModel, CpuState, Pins, Seg};
+use cutaway_cpu::{CpuModel, CpuState, Pins, Seg, seg_of};
 use cutaway_isa::{CodeSize, Cr0, Register, Rflags, Width};
 use cutaway_machine::Machine;
 use cutaway_memory::GuestMemory;
@@ -112,31 +112,4 @@ impl<'a> Subject<'a> {
 /// Bytes as a little-endian number.
 pub(crate) fn number(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte))
-}
-
-/// The segment that a register names.
-pub(crate) fn seg_of(register: Register) -> Option<Seg> {
-    Some(match register {
-        Register::ES => Seg::Es,
-        Register::CS => Seg::Cs,
-        Register::SS => Seg::Ss,
-        Register::DS => Seg::Ds,
-        Register::FS => Seg::Fs,
-        Register::GS => Seg::Gs,
-        _ => return None,
-    })
-}
-
-/// The name of a segment register.
-pub(crate) fn seg_name(seg: Seg) -> &'static str {
-    match seg {
-        Seg::Es => "ES",
-        Seg::Cs => "CS",
-        Seg::Ss => "SS",
-        Seg::Ds => "DS",
-        Seg::Fs => "FS",
-        Seg::Gs => "GS",
-        Seg::Ldtr => "LDTR",
-        Seg::Tr => "TR",
-    }
 }

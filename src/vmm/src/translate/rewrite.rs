@@ -1,10 +1,11 @@
 //! How each instruction of the guest's kernel is translated.
 
-use cutaway_isa::{Instruction, Mnemonic as M, OpKind, Register};
+use cutaway_isa::{Instruction, Mnemonic as M, OpKind};
 
 use super::block::{Block, Call, Item, Kind};
 use super::emit::{Code, EAX, ECX, EDX};
 use super::window::{CACHE, TABLE, variable};
+use crate::sensitive::Sensitive;
 
 /// IF, in the variable of flags and in EFLAGS.
 const IF: u32 = 0x200;
@@ -30,20 +31,10 @@ enum Plan {
     CallOut,
 }
 
-fn is_segment(register: Register) -> bool {
-    register.is_segment_register()
-}
-
-fn is_own_ring(register: Register) -> bool {
-    matches!(register, Register::CS | Register::SS)
-}
-
-/// MOV, PUSH and POP of system registers, except those that show the guest what it loaded itself.
+/// MOV to or from a control, debug or test register.
 fn is_system_move(instruction: &Instruction) -> bool {
     let registers = [instruction.op0_register(), instruction.op1_register()];
-    let system = |r: Register| r.is_cr() || r.is_dr() || r.is_tr();
-    registers.iter().any(|&r| system(r) || is_own_ring(r))
-        || instruction.mnemonic() != M::Push && is_segment(registers[0])
+    registers.iter().any(|r| r.is_cr() || r.is_dr() || r.is_tr())
 }
 
 fn plan(instruction: &Instruction) -> Plan {
@@ -80,8 +71,6 @@ fn plan(instruction: &Instruction) -> Plan {
         | M::Loopne
         | M::Jecxz
         | M::Jcxz
-        | M::Pushf
-        | M::Popf
         | M::Jmp
         | M::Call
         | M::In
@@ -95,19 +84,10 @@ fn plan(instruction: &Instruction) -> Plan {
         | M::Hlt
         | M::Clts
         | M::Lmsw
-        | M::Smsw
         | M::Lgdt
         | M::Lidt
         | M::Lldt
         | M::Ltr
-        | M::Sgdt
-        | M::Sidt
-        | M::Sldt
-        | M::Str
-        | M::Lar
-        | M::Lsl
-        | M::Verr
-        | M::Verw
         | M::Invlpg
         | M::Invpcid
         | M::Invd
@@ -118,10 +98,6 @@ fn plan(instruction: &Instruction) -> Plan {
         | M::Xsetbv
         | M::Clac
         | M::Stac
-        | M::Iret
-        | M::Iretd
-        | M::Retf
-        | M::Int
         | M::Syscall
         | M::Sysret
         | M::Sysenter
@@ -131,7 +107,8 @@ fn plan(instruction: &Instruction) -> Plan {
         | M::Lfs
         | M::Lgs
         | M::Lss => Plan::CallOut,
-        M::Mov | M::Push | M::Pop if is_system_move(instruction) => Plan::CallOut,
+        M::Mov if is_system_move(instruction) => Plan::CallOut,
+        _ if Sensitive::of(instruction).is_some_and(Sensitive::is_replaced) => Plan::CallOut,
         _ => Plan::Identical,
     }
 }
