@@ -17,6 +17,7 @@ mod dry_run;
 mod flags;
 mod operands;
 mod places;
+mod sensitive;
 mod sentence;
 mod show;
 mod steps;
@@ -31,7 +32,10 @@ pub use dry_run::{DryRun, Ended, Touched};
 pub use flags::{FlagsUse, flags_after};
 pub use operands::{Operand, Place};
 pub use places::MemoryPlace;
+pub use sensitive::{Encounter, Fate, encounter};
 pub use sentence::{has_sentence, sentence};
+
+pub(crate) use show::wrap;
 
 use crate::mode;
 use address::Reach;
@@ -79,7 +83,10 @@ pub struct Explanation {
 /// # Errors
 /// The host has no memory for the copy on which it is tried.
 pub fn explain(machine: &Machine) -> Result<Explanation, MemoryError> {
-    of_subject(&Subject::of(machine))
+    let subject = Subject::of(machine);
+    let mut explanation = of_subject(&subject)?;
+    explanation.notes.extend(sensitive::note(machine, &subject, &explanation)?);
+    Ok(explanation)
 }
 
 fn of_subject(subject: &Subject<'_>) -> Result<Explanation, MemoryError> {

@@ -118,7 +118,7 @@ fn heading(lines: &mut Vec<String>, text: &str) {
 }
 
 /// Adds text in lines that fit, each behind the indent; continuation lines go in deeper.
-fn wrap(lines: &mut Vec<String>, indent: &str, text: &str) {
+pub(crate) fn wrap(lines: &mut Vec<String>, indent: &str, text: &str) {
     let mut line = indent.to_owned();
     let mut is_empty = true;
     let mut rest = text;

@@ -5,6 +5,7 @@ use cutaway_isa::{CodeSize, Rflags, decode, disassemble};
 use cutaway_machine::{Model, Reason};
 
 use super::Scene;
+use crate::explain::{encounter, wrap};
 use crate::text::{Line, Style};
 
 /// Reasons shown, the most frequent first.
@@ -31,6 +32,7 @@ pub(super) fn lines(scene: &Scene<'_>) -> Vec<Line> {
     } else {
         lines.push(cpu("physical  ", vm.physical_system(), Rflags::IF.bits()));
     }
+    lines.extend(sensitive(scene));
     for (name, exits) in [("traps", vm.exits()), ("call-outs", vm.call_outs())] {
         if exits.total() == 0 {
             continue;
@@ -50,6 +52,24 @@ pub(super) fn lines(scene: &Scene<'_>) -> Vec<Line> {
         lines.push(Line::default().and(Style::Name, "shadow    ").value(text, false));
     }
     lines
+}
+
+/// What the next instruction will see of the physical machine, if it is a sensitive one.
+fn sensitive(scene: &Scene<'_>) -> Vec<Line> {
+    match encounter(scene.machine) {
+        Ok(Some(found)) => {
+            const LABEL: &str = "next      ";
+            let mut lines = Vec::new();
+            wrap(&mut lines, "", &format!("{LABEL}{}.", found.text()));
+            let labelled = |line: String| match line.strip_prefix(LABEL) {
+                Some(rest) => Line::default().and(Style::Name, LABEL).and(Style::Plain, rest),
+                None => Line::of(line),
+            };
+            lines.into_iter().map(labelled).collect()
+        }
+        Ok(None) => Vec::new(),
+        Err(error) => vec![Line::default().and(Style::Bad, error.to_string())],
+    }
 }
 
 /// Who runs with which privilege, and by which tables.
