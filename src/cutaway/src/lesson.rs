@@ -7,7 +7,7 @@ use cutaway::debugger::Line;
 use cutaway::debugger::command;
 use cutaway::debugger::lesson::{HandIn, HandInError, Kernel, Lesson, Sitting};
 use cutaway::replay::in_full;
-use cutaway::{FIRMWARE, KERNEL_SYMBOLS};
+use cutaway::{FIRMWARE, KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL};
 
 use crate::args::{LessonArgs, LessonCommand};
 use crate::debug::coloured;
@@ -36,7 +36,8 @@ const LESSONS: &[(&str, &str)] = &[
     ("20-shadow-and-nested-paging", include_str!("../../../docs/lessons/20-shadow-and-nested-paging.md")),
 ];
 
-const KERNEL: Kernel<'static> = Kernel { rom: FIRMWARE, symbols: KERNEL_SYMBOLS };
+const KERNEL: Kernel<'static> =
+    Kernel { rom: FIRMWARE, symbols: KERNEL_SYMBOLS, paravirtual: PARAVIRTUAL_KERNEL };
 
 const GREETING: &str = "\
 Type `answer` and what you think, `hint` for help, `help` for the commands, `quit` to leave.

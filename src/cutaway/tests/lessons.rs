@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use cutaway::debugger::Line;
 use cutaway::debugger::lesson::{HandIn, Kernel, Lesson, Part, Sitting};
-use cutaway::{FIRMWARE, KERNEL_SYMBOLS};
+use cutaway::{FIRMWARE, KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL};
 
-const KERNEL: Kernel<'static> = Kernel { rom: FIRMWARE, symbols: KERNEL_SYMBOLS };
+const KERNEL: Kernel<'static> =
+    Kernel { rom: FIRMWARE, symbols: KERNEL_SYMBOLS, paravirtual: PARAVIRTUAL_KERNEL };
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/lessons")

@@ -9,9 +9,9 @@ use crate::address;
 use crate::memory::{self, Space};
 use crate::mode;
 use crate::symbols::Symbols;
-use cutaway_cpu::CpuState;
+use cutaway_cpu::{CpuState, Seg};
 use cutaway_isa::Rflags;
-use cutaway_machine::Vm;
+use cutaway_machine::{Reason, Vm};
 use cutaway_memory::GuestMemory;
 
 /// Brackets and signs inside each other, at most.
@@ -183,19 +183,9 @@ impl<'a> Parser<'a> {
             "cpl" => Ok(u64::from(cpl(state))),
             "gdtr" => Ok(system.gdtr.base),
             "idtr" => Ok(system.idtr.base),
-            "traps" | "callouts" | "physcs" | "physcr3" => {
-                let vm = self.subject.monitor.ok_or("there is no monitor (--model gives one)")?;
-                let physical = vm.physical_system();
-                Ok(match name.as_str() {
-                    "traps" => vm.exits().total(),
-                    "callouts" => vm.call_outs().total(),
-                    "physcs" => {
-                        u64::from(physical.segments[cutaway_cpu::Seg::Cs as usize].selector)
-                    }
-                    _ => physical.cr3,
-                })
-            }
-            "tr" => Ok(u64::from(system.segments[cutaway_cpu::Seg::Tr as usize].selector)),
+            "tr" => Ok(u64::from(system.segments[Seg::Tr as usize].selector)),
+            _ if name.starts_with("traps") || name.starts_with("callouts") => self.counted(&name),
+            _ if name.starts_with("phys") => self.physical(&name),
             _ => address::linear(word, state).or_else(|error| {
                 if let Some(address) = self.subject.symbols.address_of(word) {
                     return Ok(address);
@@ -208,6 +198,46 @@ impl<'a> Parser<'a> {
                 })
             }),
         }
+    }
+
+    fn monitor(&self) -> Result<&'a Vm, String> {
+        self.subject.monitor.ok_or_else(|| "there is no monitor (--model gives one)".to_owned())
+    }
+
+    /// `traps`, `callouts`, or those for one reason: `traps_page_table_write`.
+    fn counted(&self, name: &str) -> Result<u64, String> {
+        let vm = self.monitor()?;
+        let (counts, reason) = match name.strip_prefix("traps") {
+            Some(reason) => (vm.exits(), reason),
+            None => (vm.call_outs(), name.strip_prefix("callouts").unwrap_or_default()),
+        };
+        if reason.is_empty() {
+            return Ok(counts.total());
+        }
+        let reason = reason.trim_start_matches('_').replace('_', " ");
+        let known = Reason::ALL.into_iter().find(|known| known.name() == reason);
+        known.map(|reason| counts.of(reason)).ok_or_else(|| {
+            let names = Reason::ALL.map(|reason| reason.name().replace(' ', "_"));
+            format!("'{name}' is no count; the reasons are {}", names.join(", "))
+        })
+    }
+
+    /// A register of the physical CPU, as it is while the guest runs directly.
+    fn physical(&self, name: &str) -> Result<u64, String> {
+        let system = self.monitor()?.physical_system();
+        let selector = |seg: Seg| u64::from(system.segments[seg as usize].selector);
+        Ok(match name {
+            "physcs" => selector(Seg::Cs),
+            "physss" => selector(Seg::Ss),
+            "physldtr" => selector(Seg::Ldtr),
+            "phystr" => selector(Seg::Tr),
+            "physgdtr" => system.gdtr.base,
+            "physidtr" => system.idtr.base,
+            "physcr0" => system.cr0,
+            "physcr3" => system.cr3,
+            "physcr4" => system.cr4,
+            _ => return Err(format!("'{name}' is no register of the physical CPU")),
+        })
     }
 
     fn load(&self, space: Space, address: u64, bytes: usize) -> Result<u64, String> {
@@ -230,7 +260,7 @@ pub(crate) fn cpl(state: &CpuState) -> u8 {
         0
     } else {
         // The CPL is the DPL of SS (AMD APM vol. 2 §4.8, "Legacy Segment Descriptors").
-        state.system.segments[cutaway_cpu::Seg::Ss as usize].dpl()
+        state.system.segments[Seg::Ss as usize].dpl()
     }
 }
 
@@ -324,6 +354,9 @@ mod tests {
             ("1 +",                         None),
             ("1 2",                         None),
             ("xyz",                         None),
+            ("traps",                       None), // there is no monitor
+            ("traps_port",                  None),
+            ("physcs",                      None),
             ("",                            None),
         ];
         for (text, expected) in rows {

@@ -36,7 +36,7 @@ pub struct Lesson {
 pub struct Head {
     /// Its title.
     pub title: String,
-    /// What runs: `teaching-kernel`, or `code`, which `code` has the source of.
+    /// What runs: `teaching-kernel`, `paravirtual-kernel`, or `code`, which `code` has the source of.
     pub guest: GuestKind,
     /// Assembly for a 16-bit machine fresh from reset, at f000:0000.
     #[serde(default)]
@@ -70,6 +70,8 @@ fn default_cpu() -> String {
 pub enum GuestKind {
     /// The BIOS and the teaching kernel, from reset.
     TeachingKernel,
+    /// The teaching kernel as a paravirtual guest, started by a monitor.
+    ParavirtualKernel,
     /// Code of the lesson.
     Code,
 }

@@ -93,6 +93,7 @@ An expression has C's operators on unsigned 64-bit numbers. Operands:
   byte[A] word[A] dword[A] qword[A]   linear memory; pbyte[A] ... physical memory
   ds:esi f000:fff0      an address with a segment's base
   count                 instructions retired
+  traps callouts traps_port physcs physcr3   of a virtual machine
 Examples: print dword[esp+4]    break 0x7c00 if eax == 3    assert cpl == 3 && zf";
 
 /// The command of a name, or of the beginning of one name alone.

@@ -14,6 +14,8 @@ pub struct Kernel<'a> {
     pub rom: &'a [u8],
     /// The kernel's names, as `nm` lists them.
     pub symbols: &'a str,
+    /// The kernel as a paravirtual guest, a multiboot image.
+    pub paravirtual: &'a [u8],
 }
 
 /// Bytes of a ROM made of code; it ends at the reset vector.
@@ -29,10 +31,14 @@ const HLT: u8 = 0xf4;
 pub(super) fn of_lesson(head: &Head, kernel: &Kernel<'_>) -> Result<Explorer, String> {
     match head.guest {
         GuestKind::TeachingKernel => {
-            let mut explorer = explorer(head, kernel.rom)?;
+            let mut explorer = explorer(head, &Boot::Rom(kernel.rom))?;
             let symbols = Symbols::parse(kernel.symbols).map_err(|error| error.to_string())?;
             explorer.set_symbols(symbols);
             Ok(explorer)
+        }
+        GuestKind::ParavirtualKernel => {
+            let image = kernel.paravirtual;
+            explorer(head, &Boot::Kernel { image, initrd: None, cmdline: "" })
         }
         GuestKind::Code => of_code(head, &head.code),
     }
@@ -49,10 +55,10 @@ pub(super) fn of_code(head: &Head, source: &str) -> Result<Explorer, String> {
     let mut image = vec![HLT; ROM_BYTES];
     image[..code.len()].copy_from_slice(&code);
     image[RESET_VECTOR..RESET_VECTOR + JUMP.len()].copy_from_slice(&JUMP);
-    explorer(head, &image)
+    explorer(head, &Boot::Rom(&image))
 }
 
-fn explorer(head: &Head, rom: &[u8]) -> Result<Explorer, String> {
+fn explorer(head: &Head, boot: &Boot<'_>) -> Result<Explorer, String> {
     let cpu =
         CpuModel::by_name(&head.cpu).ok_or_else(|| format!("there is no CPU {}", head.cpu))?;
     let memory_bytes = head.memory.checked_mul(1 << 20).ok_or("too much memory")?;
@@ -65,7 +71,7 @@ fn explorer(head: &Head, rom: &[u8]) -> Result<Explorer, String> {
         None => Paging::default(),
     };
     let config = Config { memory_bytes, model: model.transpose()?, paging, ..Config::new(cpu) };
-    let machine = Machine::new(config, &Boot::Rom(rom)).map_err(|error| error.to_string())?;
+    let machine = Machine::new(config, boot).map_err(|error| error.to_string())?;
     let run = TimeMachine::live(machine, BUDGET).map_err(|error| error.to_string())?;
     Ok(Explorer::new(run, true))
 }

@@ -52,7 +52,7 @@ wrong = "mov bx, 41"
 "#;
 
 /// These lessons run code of their own.
-const KERNEL: Kernel<'static> = Kernel { rom: &[], symbols: "" };
+const KERNEL: Kernel<'static> = Kernel { rom: &[], symbols: "", paravirtual: &[] };
 
 fn lesson() -> Lesson {
     Lesson::parse(LESSON).unwrap()
