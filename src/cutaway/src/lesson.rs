@@ -33,6 +33,10 @@ const LESSONS: &[(&str, &str)] = &[
     ("13-trap-and-emulate", include_str!("../../../docs/lessons/13-trap-and-emulate.md")),
     ("14-binary-translation", include_str!("../../../docs/lessons/14-binary-translation.md")),
     ("15-hardware-assistance", include_str!("../../../docs/lessons/15-hardware-assistance.md")),
+    ("16-host-guest-monitor", include_str!("../../../docs/lessons/16-host-guest-monitor.md")),
+    ("17-sensitive-instructions", include_str!("../../../docs/lessons/17-sensitive-instructions.md")),
+    ("18-paravirtualization", include_str!("../../../docs/lessons/18-paravirtualization.md")),
+    ("19-emulation", include_str!("../../../docs/lessons/19-emulation.md")),
     ("20-shadow-and-nested-paging", include_str!("../../../docs/lessons/20-shadow-and-nested-paging.md")),
 ];
 
