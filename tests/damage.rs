@@ -187,7 +187,8 @@ fn monitors_with_wrong_contents_are_refused_or_run() {
     let (mut ran, all) = (0, cases(800));
     for case in 0..all {
         let options = Options::ALL[case as usize % Options::ALL.len()];
-        let config = Config { memory_bytes: 4 << 20, ..Config::new(CpuModel::Max) };
+        let kvm = options.model == Model::Hardware;
+        let config = Config { memory_bytes: 4 << 20, kvm, ..Config::new(CpuModel::Max) };
         let config = config.virtualized(Some(options));
         let image = if options.model == Model::Para { PARAVIRTUAL_KERNEL } else { TEACHING_KERNEL };
         let boot = Boot::Kernel { image, initrd: None, cmdline: "" };
@@ -198,7 +199,7 @@ fn monitors_with_wrong_contents_are_refused_or_run() {
         let mut state = State::new();
         for section in good.sections() {
             let mut section = section.clone();
-            let victim = ["monitor", "cpu0-svm"].contains(&section.name.as_str());
+            let victim = ["monitor", "cpu0-svm", "kvm"].contains(&section.name.as_str());
             if victim && noise.below(4) != 0 {
                 for _ in 0..=noise.below(4) {
                     let at = noise.below(section.bytes.len());
@@ -219,6 +220,7 @@ fn monitors_with_wrong_contents_are_refused_or_run() {
             backing.write(offset, &page);
         }
         let Ok(mut odd) = Machine::restore(&state, backing) else { continue };
+        odd.input(&Input::Stolen(noise.next()));
         odd.run_until(odd.ticks().saturating_add(100_000));
         odd.state_hash().unwrap();
         ran += 1;

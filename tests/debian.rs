@@ -4,12 +4,14 @@
 //! The kernels come from Debian's packages and are not in the tree. Where one is not installed its
 //! test says loudly that it was skipped. So it does in a debug build, which would take an hour.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::thread;
 
-use cutaway::machine::{Options, Paging, Reason};
+use cutaway::machine::{Host, Options, Paging, Reason, Share};
 use cutaway::replay::{Recording, Snapshot, SnapshotOptions, TimeMachine, save};
-use cutaway::{Boot, Config, CpuModel, Model, Stop};
+use cutaway::{Boot, CharSink, Config, CpuModel, Machine, Model, Stop};
 use cutaway_tests::guest::{Guest, usual_config};
 use cutaway_tests::initramfs;
 use cutaway_tests::skip::{newest_cloud_kernel, passed, readable, skipped};
@@ -208,9 +210,12 @@ fn virtual_machine(architecture: &str, machine: &str, options: Options) {
     let (traps, calls) = (vm.exits().total(), vm.call_outs().total());
     let instructions = guest.machine.instructions();
     passed(&format!("{what}: {instructions} instructions, {traps} traps, {calls} call-outs"));
-    let (faults, walks) = (vm.exits().of(Reason::ShadowFault), vm.walk_counts());
-    let (misses, read) = (walks.fills, walks.references + walks.nested_references);
-    println!("{faults} shadow page faults, {misses} TLB misses, {read} table entries read");
+    // For docs/virtualization.md.
+    for (name, exits) in [("traps", vm.exits()), ("call-outs", vm.call_outs())] {
+        let of = |reason: Reason| (exits.of(reason) > 0).then(|| (reason.name(), exits.of(reason)));
+        println!("{name}: {:?}", Reason::ALL.into_iter().filter_map(of).collect::<Vec<_>>());
+    }
+    println!("{:?}\n{:?}\n{:?}", vm.walk_counts(), vm.shadow_counts(), vm.translation_counts());
 }
 
 #[test]
@@ -239,6 +244,90 @@ fn i386_installer_kernel_runs_on_shadow_page_tables() {
 #[test]
 fn amd64_installer_kernel_runs_on_shadow_page_tables() {
     virtual_machine("amd64", "x86_64", SHADOW);
+}
+
+/// What came out of a serial port of a guest that is not driven by a script.
+#[derive(Clone, Default)]
+struct Output(Rc<RefCell<Vec<u8>>>);
+
+impl CharSink for Output {
+    fn put(&mut self, byte: u8) {
+        self.0.borrow_mut().push(byte);
+    }
+}
+
+impl Output {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.borrow()).into_owned()
+    }
+}
+
+/// Jiffies of the steal column in the first line of the last /proc/stat that a text has: user, nice,
+/// system, idle, iowait, irq, softirq, steal (Linux, Documentation/filesystems/proc.rst).
+fn steal_jiffies(text: &str) -> Option<u64> {
+    let line = text.lines().rev().find(|line| line.starts_with("cpu  "))?;
+    line.split_whitespace().nth(8)?.parse().ok()
+}
+
+/// KVM's clock and steal time, as Linux finds and uses them: alone, then beside a guest that never
+/// rests.
+fn kvm_guest(architecture: &str) {
+    let what = format!("Debian 12 installer kernel {architecture} with KVM's interface");
+    let Some(files) = installer_files(architecture, &what) else { return };
+    let config = Config { model: Some(Model::Hardware), kvm: true, ..config() };
+    let mut guest = Guest::new(config, &files.boot(SHELL));
+    let boot = guest.wait_for(PROMPT, BOOT_TICKS);
+    let said = "kvm-clock: Using msrs 4b564d01 and 4b564d00";
+    assert!(boot.contains(said), "{said:?} is missing in:\n{boot}");
+    guest.type_line(
+        "mount -t proc p /proc; mount -t sysfs s /sys; \
+         cat /sys/devices/system/clocksource/clocksource0/current_clocksource; \
+         grep 'cpu  ' /proc/stat; echo END=$((6*7))",
+    );
+    let answer = guest.wait_for("END=42", COMMAND_TICKS);
+    assert!(answer.lines().any(|line| line == "kvm-clock"), "the clock source in:\n{answer}");
+    assert_eq!(steal_jiffies(&answer), Some(0), "nobody else was there:\n{answer}");
+    guest.wait_for(PROMPT, COMMAND_TICKS);
+
+    let mut host = Host::new();
+    let output = Output::default();
+    let mut machine = guest.machine;
+    machine.attach_serial(0, Box::new(output.clone()));
+    machine.serial_input(
+        0,
+        b"i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done; \
+          grep 'cpu  ' /proc/stat; cat /proc/uptime; echo END=$((6*7))\r",
+    );
+    let number = host.add("linux", machine, Share::default());
+    let mut image = [0xf4; 4096];
+    image[0xff0..0xff2].copy_from_slice(&[0xeb, 0xfe]); // JMP to itself
+    let busy = Config { memory_bytes: MIB, ..usual_config() };
+    let busy = Machine::new(busy, &Boot::Rom(&image)).expect("a ROM makes a machine");
+    host.add("busy", busy, Share::default());
+    while !output.text().contains("END=42") {
+        assert!(host.now() < COMMAND_TICKS, "no answer:\n{}", output.text());
+        host.step();
+    }
+    // A jiffy of the columns is 10 ms, and a tick is a nanosecond.
+    let stolen = host.guests()[number].stolen() / 10_000_000;
+    let seen = steal_jiffies(&output.text()).expect("the guest has shown its /proc/stat");
+    assert!(stolen > 10, "{stolen} jiffies stolen");
+    assert!(
+        seen.abs_diff(stolen) <= 2 + stolen / 20,
+        "{seen} of {stolen} jiffies:\n{}",
+        output.text()
+    );
+    passed(&format!("{what}: it saw {seen} of {stolen} jiffies that a neighbour took"));
+}
+
+#[test]
+fn amd64_kernel_uses_the_kvm_clock_and_sees_stolen_time() {
+    kvm_guest("amd64");
+}
+
+#[test]
+fn i386_kernel_uses_the_kvm_clock_and_sees_stolen_time() {
+    kvm_guest("i386");
 }
 
 fn installer_screen(architecture: &str) {

@@ -4,8 +4,8 @@
 use cutaway::machine::{GuestPages, Host, Options, PhysicalMemory, Share};
 use cutaway::replay::{Recording, TimeMachine};
 use cutaway::{
-    Boot, Config, Machine, Model, OnReset, PARAVIRTUAL_KERNEL, StateHash, Stop, TEACHING_KERNEL,
-    VIRTUALIZABLE_KERNEL,
+    Boot, Config, Input, Machine, Model, OnReset, PARAVIRTUAL_KERNEL, StateHash, Stop,
+    TEACHING_KERNEL, VIRTUALIZABLE_KERNEL,
 };
 use cutaway_tests::dialogue::{PROMPT, TICKS, dialogue};
 use cutaway_tests::guest::{Guest, usual_config};
@@ -151,7 +151,8 @@ const SENSITIVE: &[(&str, u32, u32, u32)] = &[
 fn sensitive(model: Option<Model>, umip: bool) -> (String, u8) {
     let image = std::fs::read(workspace_root().join("test-roms/bin/sensitive.bin"));
     let image = image.expect("the ROM is in the tree");
-    let mut guest = Guest::new(Config { umip, ..config(model) }, &Boot::Rom(&image));
+    let mut guest =
+        Guest::new(Config { umip, ..config(model.map(Options::of)) }, &Boot::Rom(&image));
     let Stop::DebugExit(status) = guest.wait_for_stop(TICKS) else { panic!("{}", guest.tail()) };
     (guest.output(), status)
 }
@@ -174,6 +175,45 @@ fn sensitive_instructions_are_right_but_by_trap_and_emulate() {
         assert_eq!(shown, (expected, status), "{name}");
         passed(&format!("sensitive instructions, {name}: {} lines", SENSITIVE.len()));
     }
+}
+
+/// What a guest can see of stolen time enters as an input, so it replays; snapshots keep it.
+#[test]
+fn stolen_time_records_replays_and_is_restored() {
+    let path = std::env::temp_dir().join(format!("cutaway-vmm-{}-kvm.cut", std::process::id()));
+    let boot = Boot::Kernel { image: TEACHING_KERNEL, initrd: None, cmdline: "" };
+    let with_kvm = Config { kvm: true, ..config(Some(Options::of(Model::Hardware))) };
+    let mut guest = Guest::new(with_kvm, &boot);
+    guest.record(&path);
+    guest.wait_for(PROMPT, TICKS);
+    let before = guest.fingerprint();
+    guest.machine.input(&Input::Stolen(3_000_000));
+    assert_ne!(guest.fingerprint(), before, "stolen time is state");
+    guest.type_line("syscall");
+    guest.wait_for(PROMPT, TICKS);
+    guest.finish_recording();
+    let (end, hash) = (guest.machine.ticks(), guest.fingerprint());
+
+    let recording = Recording::open(&path).expect("it was written whole");
+    let mut run = TimeMachine::open(recording, 64 << 20).expect("it can be repeated");
+    run.set_verify(true);
+    let mut state_at = |tick: u64| {
+        run.goto_tick(tick).expect("the recording reaches so far");
+        format!("{:#}", run.state_hash().expect("the state can be encoded"))
+    };
+    assert_eq!(state_at(end), hash.1);
+    let middle = state_at(end / 2);
+    let _ = state_at(end);
+    assert_eq!(state_at(end / 2), middle, "back over the input");
+    let _ = std::fs::remove_file(path);
+
+    let without = config(Some(Options::of(Model::Hardware)));
+    let other = Machine::new(without, &boot).expect("the kernel can be booted");
+    let refused = guest.machine.load(&other.save().expect("the state can be encoded"));
+    assert!(refused.is_err(), "a state without KVM's interface is of another machine");
+    let trapped = Config { model: Some(Model::Trap), ..guest.machine.config().clone() };
+    assert!(Machine::new(trapped, &boot).is_err(), "trap-and-emulate cannot have it");
+    passed("record, replay and step back over stolen time");
 }
 
 #[test]

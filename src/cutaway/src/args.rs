@@ -186,8 +186,8 @@ pub(crate) enum VmCommand {
 /// `cutaway vm host`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct VmHostArgs {
-    /// A guest: name=N,model=M,shares=S,cap=PERCENT,memory=SIZE,kernel=FILE, each of which can be
-    /// left out; can be given again
+    /// A guest: name=N,model=M,shares=S,cap=PERCENT,memory=SIZE,kernel=FILE,kvm=on, each of which
+    /// can be left out; can be given again
     #[arg(short, long, value_name = "SPEC", required = true)]
     pub(crate) guest: Vec<String>,
 
@@ -255,6 +255,10 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "TABLES", default_value = "nested",
           value_parser = ["nested", "shadow"])]
     pub(crate) paging: String,
+
+    /// Show a guest by the model hardware KVM's clock and steal time
+    #[arg(long, requires = "model")]
+    pub(crate) kvm: bool,
 
     /// Instructions in a second of guest time
     #[arg(long, value_name = "N", default_value_t = 1_000_000_000,

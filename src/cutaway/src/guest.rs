@@ -64,6 +64,7 @@ fn config(args: &GuestArgs) -> Result<Config, Failure> {
         model,
         umip: args.umip,
         paging: Paging::by_name(&args.paging).unwrap_or_default(),
+        kvm: args.kvm,
         ..Config::new(cpu)
     })
 }

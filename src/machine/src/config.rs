@@ -35,6 +35,8 @@ pub struct Config {
     pub umip: bool,
     /// What translates the guest's addresses under hardware assistance.
     pub paging: Paging,
+    /// The monitor shows the guest KVM's clock and steal time; by hardware assistance alone.
+    pub kvm: bool,
 }
 
 /// What a reset by the guest does.
@@ -63,6 +65,7 @@ impl Config {
             model: None,
             umip: false,
             paging: Paging::default(),
+            kvm: false,
         }
     }
 
@@ -101,6 +104,9 @@ impl Config {
         if self.ips == 0 {
             return Err(MachineError::NoTime);
         }
+        if self.kvm && self.model != Some(Model::Hardware) {
+            return Err(MachineError::NoKvm);
+        }
         Ok(())
     }
 }
@@ -127,6 +133,9 @@ pub enum MachineError {
         /// The CPU.
         cpu: &'static str,
     },
+    /// KVM's interface without a monitor that can intercept CPUID and its MSRs.
+    #[error("KVM's interface takes a guest by the model hardware")]
+    NoKvm,
     /// What it should start cannot be started.
     #[error(transparent)]
     Boot(#[from] BootError),

@@ -7,9 +7,10 @@
 //!
 //! A guest's clock stands still while it could run but does not: that time is *stolen*, and the
 //! guest cannot see it. So what a guest does hangs on nothing but itself, and is the same
-//! whoever else is there.
+//! whoever else is there. The exception is a guest with KVM's interface ([`crate::Config::kvm`]):
+//! before each of its slices it is told what was stolen, by an input.
 
-use crate::{Machine, PhysicalMemory, Stop};
+use crate::{Input, Machine, PhysicalMemory, Stop};
 
 /// Ticks that a guest runs before the next one's turn: a millisecond at the usual rate.
 const SLICE: u64 = 1_000_000;
@@ -255,7 +256,11 @@ impl Host {
         };
         let number = number.0;
         let guest = &mut self.guests[number];
-        guest.stolen += at - guest.ready_since;
+        let stolen = at - guest.ready_since;
+        guest.stolen += stolen;
+        if stolen > 0 && guest.machine.config().kvm {
+            guest.machine.input(&Input::Stolen(stolen));
+        }
         let (ticks, skipped) = (guest.machine.ticks(), guest.machine.instructions());
         let stop = guest.machine.run_until_idle(ticks + SLICE);
         let ran = guest.machine.ticks() - ticks;

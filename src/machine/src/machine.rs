@@ -19,7 +19,7 @@ use cutaway_devices::{CharSink, GuestTime};
 use cutaway_isa::Vector;
 use cutaway_memory::{GuestMemory, PAGE_SIZE};
 use cutaway_state::PageHashes;
-use cutaway_vmm::Vm;
+use cutaway_vmm::{Kvm, Vm};
 use serde::{Deserialize, Serialize};
 
 /// Why [`Machine::run_until`] returned.
@@ -69,6 +69,8 @@ pub enum Input {
     PowerButton,
     /// Something goes wrong.
     Fault(Fault),
+    /// The host took so many ticks from a guest that can see it ([`Config::kvm`]).
+    Stolen(u64),
 }
 
 /// Takes down all inputs, so that they can be given again.
@@ -126,7 +128,10 @@ impl Machine {
         rom_bytes: Option<u64>,
     ) -> Self {
         let options = config.virtualization();
-        let vm = options.map(|options| Vm::new(options, board.memory_mut(), &vcpu));
+        let mut vm = options.map(|options| Vm::new(options, board.memory_mut(), &vcpu));
+        if let Some(vm) = vm.as_mut().filter(|_| config.kvm) {
+            vm.offer_kvm(Kvm::new(config.ips, config.rtc_start));
+        }
         let page_hashes = PageHashes::default();
         let exits = ExitCounts::default();
         let (input_log, yields) = (None, false);
@@ -224,6 +229,7 @@ impl Machine {
             }
         }
         self.vcpu.reset();
+        self.vm.iter_mut().for_each(Vm::reset_kvm);
         self.board.touch(self.vcpu.ticks(), |chips, now, _| chips.set_ferr(false, now));
         None
     }
@@ -264,14 +270,21 @@ impl Machine {
         if let Some(log) = &mut self.input_log {
             log.record(at, input);
         }
-        if let Input::Fault(fault) = input {
-            return self.suffer(fault);
+        match input {
+            Input::Fault(fault) => return self.suffer(fault),
+            Input::Stolen(ticks) => {
+                if let Some(vm) = &mut self.vm {
+                    vm.steal(&mut self.vcpu, self.board.memory_mut(), *ticks);
+                }
+                return;
+            }
+            _ => {}
         }
         self.board.touch(at, |chips, now, _| match input {
             Input::Serial { port, bytes } => chips.send_to_com(*port, bytes, now),
             Input::Key(scan_codes) => chips.send_key(scan_codes, now),
             Input::PowerButton => chips.press_power_button(now),
-            Input::Fault(_) => {}
+            Input::Fault(_) | Input::Stolen(_) => {}
         });
     }
 

@@ -10,7 +10,7 @@ use crate::{Config, CpuModel, Machine, MachineError, OnReset};
 use cutaway_cpu::{CpuState, Translations, Vcpu};
 use cutaway_memory::{Backing, DirtyFor, MemoryError, PAGE_BITS, PAGE_SIZE};
 use cutaway_state::{PageHashes, Section, State, StateError, StateHash, StateHasher};
-use cutaway_vmm::{Options, Paging, Vm};
+use cutaway_vmm::{Model, Options, Paging};
 use serde::{Deserialize, Serialize};
 
 /// The section with the state of SVM, of a CPU that has it.
@@ -22,6 +22,8 @@ const TOUCHED: &str = "memory-touched";
 const MONITOR: &str = "monitor";
 /// How it virtualizes the guest.
 const MODEL: &str = "model";
+/// What a guest sees of KVM's interface, if it has it.
+const KVM: &str = "kvm";
 /// No run gets so far in a thousand years; arithmetic beyond it would overflow.
 const MAX_TICKS: u64 = 1 << 62;
 
@@ -106,7 +108,7 @@ impl Configuration {
         Ok(this)
     }
 
-    fn config(&self, monitor: Option<Options>) -> Result<Config, RestoreError> {
+    fn config(&self, monitor: Option<Monitor>) -> Result<Config, RestoreError> {
         let Self { memory_bytes, ips, rtc_start, debug_exit, rng_seed, cpu_seed, on_reset, .. } =
             *self;
         let Some(cpu) = CpuModel::by_name(&self.cpu) else {
@@ -121,26 +123,42 @@ impl Configuration {
             rng_seed,
             cpu_seed,
             on_reset,
-            model: monitor.map(|options| options.model),
-            umip: monitor.is_some_and(|options| options.umip),
-            paging: monitor.map_or(Paging::default(), |options| options.paging),
+            model: monitor.map(|monitor| monitor.options.model),
+            umip: monitor.is_some_and(|monitor| monitor.options.umip),
+            paging: monitor.map_or(Paging::default(), |monitor| monitor.options.paging),
+            kvm: monitor.is_some_and(|monitor| monitor.kvm),
         })
+    }
+}
+
+/// How the machine's guest is virtualized, and what it is given beside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Monitor {
+    options: Options,
+    kvm: bool,
+}
+
+impl Monitor {
+    fn of(machine: &Machine) -> Option<Self> {
+        machine.vm().map(|vm| Self { options: vm.options(), kvm: vm.kvm().is_some() })
+    }
+
+    fn read(state: &State) -> Result<Option<Self>, RestoreError> {
+        let Ok(section) = state.section(MODEL) else { return Ok(None) };
+        let options: Options = section.decode(2)?;
+        let kvm = state.section(KVM).is_ok();
+        if kvm && options.model != Model::Hardware {
+            return Err(MachineError::NoKvm.into());
+        }
+        Ok(Some(Self { options, kvm }))
     }
 }
 
 /// Bytes of memory, RAM and ROM, that belong to a state.
 pub fn memory_len(state: &State) -> Result<u64, RestoreError> {
     let configuration = Configuration::read(state)?;
-    let config = configuration.config(model_of(state)?)?;
+    let config = configuration.config(Monitor::read(state)?)?;
     Ok(capacity(config.sizes(), configuration.rom_bytes))
-}
-
-/// How the machine's guest is virtualized, if it is.
-fn model_of(state: &State) -> Result<Option<Options>, RestoreError> {
-    match state.section(MODEL) {
-        Ok(section) => Ok(Some(section.decode(2)?)),
-        Err(_) => Ok(None),
-    }
 }
 
 /// Runs of pages that were ever written: first page and count, ascending.
@@ -169,6 +187,9 @@ impl Machine {
         sections.extend(self.board().sections()?);
         if let Some(vm) = self.vm() {
             sections.push(Section::encode(MODEL, 2, &vm.options())?);
+            if let Some(kvm) = vm.kvm() {
+                sections.push(Section::encode(KVM, 1, &kvm.state())?);
+            }
         }
         Ok(sections)
     }
@@ -190,7 +211,7 @@ impl Machine {
     /// A machine in this state. The backing holds its [`memory_len`] bytes of memory.
     pub fn restore(state: &State, backing: Backing) -> Result<Self, RestoreError> {
         let configuration = Configuration::read(state)?;
-        let config = configuration.config(model_of(state)?)?;
+        let config = configuration.config(Monitor::read(state)?)?;
         let (sizes, rom_bytes) = (config.sizes(), configuration.rom_bytes);
         if backing.len() as u64 != capacity(sizes, rom_bytes) {
             return Err(RestoreError::Unfit { what: "the size of the memory" });
@@ -217,7 +238,7 @@ impl Machine {
     pub fn load(&mut self, state: &State) -> Result<(), RestoreError> {
         let alike = Configuration::read(state)?
             == Configuration::of(self.config(), self.rom_bytes())
-            && model_of(state)? == self.vm().map(Vm::options);
+            && Monitor::read(state)? == Monitor::of(self);
         if !alike {
             return Err(RestoreError::Unfit { what: "it is of another machine" });
         }
@@ -239,6 +260,9 @@ impl Machine {
         if let Some((vm, memory)) = self.vm_and_memory() {
             let saved = state.section(MONITOR)?.decode(1)?;
             vm.load(saved, memory).ok_or(RestoreError::Unfit { what: "the monitor's state" })?;
+            if vm.kvm().is_some() {
+                vm.load_kvm(state.section(KVM)?.decode(1)?);
+            }
         }
         Ok(())
     }

@@ -56,6 +56,7 @@ const OWN_MSRS: [u32; 10] = [
 ];
 pub(crate) const GUEST_ASID: u32 = 1;
 const RAX: usize = 0;
+const RCX: usize = 1;
 const RSP: usize = 4;
 
 /// The pages of the monitor's memory that SVM needs.
@@ -342,6 +343,12 @@ impl Vm {
             _ => Reason::Exception,
         };
         self.count(reason);
+        if code == exit::MSR
+            && let Some(served) = self.access_kvm_msr(vcpu, bus, info1 & 1 != 0)
+        {
+            return served;
+        }
+        let number = vcpu.gpr(RCX);
         let leaf = vcpu.gpr(RAX) as u32;
         let rip = vcpu.rip();
         match self.paging {
@@ -350,6 +357,10 @@ impl Vm {
         }
         if code == exit::CPUID && vcpu.rip() != rip {
             hide_svm(vcpu, leaf);
+            self.show_kvm(vcpu, leaf);
+        }
+        if code == exit::MSR && info1 & 1 != 0 {
+            self.msr_written(vcpu, bus, number);
         }
         Ok(())
     }
@@ -366,7 +377,6 @@ fn is_to_be_injected(event: u64) -> bool {
 
 /// The guest's CPU has no SVM: there is no monitor for a monitor's guests.
 fn hide_svm(vcpu: &mut Vcpu, leaf: u32) {
-    const RCX: usize = 1;
     match leaf {
         0x8000_0001 => vcpu.set_gpr(RCX, vcpu.gpr(RCX) & !(1 << 2)),
         0x8000_000a => (0..4).for_each(|register| vcpu.set_gpr(register, 0)),

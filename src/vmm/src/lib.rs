@@ -21,6 +21,7 @@ mod deprivilege;
 mod exits;
 mod hardware;
 mod kernel;
+mod kvm;
 mod model;
 mod nested;
 mod overcommit;
@@ -33,6 +34,7 @@ mod translate;
 mod vm;
 
 pub use exits::{Exits, Reason};
+pub use kvm::{Kvm, KvmState};
 pub use model::{Model, Options};
 pub use nested::{HeldCounts, Resident};
 pub use paging::Paging;

@@ -198,7 +198,7 @@ impl Vm {
 }
 
 /// Tells the CPU of a write to guest memory.
-fn wrote(vcpu: &mut Vcpu, memory: &GuestMemory, address: u64, len: u64) {
+pub(crate) fn wrote(vcpu: &mut Vcpu, memory: &GuestMemory, address: u64, len: u64) {
     if let PageKind::Ram(frame) = memory.page(address) {
         vcpu.memory_written(frame + (address & 0xfff) as usize, len);
     }

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use crate::deprivilege;
 use crate::exits::{Exits, Reason};
 use crate::kernel::Resume;
+use crate::kvm::Kvm;
 use crate::model::{Model, Options};
 use crate::nested::NestedTables;
 use crate::paging::{Paging, Parked};
@@ -48,6 +49,8 @@ pub struct Vm {
     pub(crate) flush: bool,
     /// Code of the guest ran on the physical CPU.
     pub(crate) has_run: bool,
+    /// What the guest sees of KVM's interface, if it has it.
+    pub(crate) kvm: Option<Kvm>,
     exits: Exits,
     call_outs: Exits,
     /// For people alone; no part of the state.
@@ -121,6 +124,7 @@ impl Vm {
             prepared: false,
             flush: false,
             has_run: false,
+            kvm: None,
             exits: Exits::default(),
             call_outs: Exits::default(),
             walks: WalkCounts::default(),

@@ -28,14 +28,23 @@ struct Spec {
     share: Share,
     memory: u64,
     kernel: Option<String>,
+    kvm: bool,
 }
 
 fn bad(what: String) -> Failure {
     Failure::new(
         BAD_INPUT,
         what,
-        "a guest is name=N,model=M,shares=S,cap=PERCENT,memory=SIZE,kernel=FILE",
+        "a guest is name=N,model=M,shares=S,cap=PERCENT,memory=SIZE,kernel=FILE,kvm=on",
     )
+}
+
+fn parse_switch(value: &str) -> Option<bool> {
+    match value {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
 }
 
 impl Spec {
@@ -46,6 +55,7 @@ impl Spec {
             share: Share::default(),
             memory: 64 << 20,
             kernel: None,
+            kvm: false,
         };
         for word in text.split(',').filter(|word| !word.is_empty()) {
             let Some((key, value)) = word.split_once('=') else {
@@ -65,6 +75,7 @@ impl Spec {
                     spec.share.cap = Some(cap.ok_or_else(unfit)?);
                 }
                 "memory" => spec.memory = parse_memory(value).map_err(|_| unfit())?,
+                "kvm" => spec.kvm = parse_switch(value).ok_or_else(unfit)?,
                 "kernel" => spec.kernel = Some(value.to_owned()),
                 _ => return Err(bad(format!("a guest has no '{key}'"))),
             }
@@ -74,8 +85,9 @@ impl Spec {
 
     fn machine(&self) -> Result<Machine, Failure> {
         let cpu = CpuModel::by_name("x86-64-v2").expect("this model is always there");
-        let (memory_bytes, model) = (self.memory, self.model);
-        let config = Config { memory_bytes, model, on_reset: OnReset::Stop, ..Config::new(cpu) };
+        let (memory_bytes, model, kvm) = (self.memory, self.model, self.kvm);
+        let config =
+            Config { memory_bytes, model, kvm, on_reset: OnReset::Stop, ..Config::new(cpu) };
         let read;
         let image = match &self.kernel {
             Some(path) => {
