@@ -10,7 +10,11 @@
 //! whoever else is there. The exception is a guest with KVM's interface ([`crate::Config::kvm`]):
 //! before each of its slices it is told what was stolen, by an input.
 
+mod copies;
+
 use crate::{Input, Machine, PhysicalMemory, Stop};
+
+pub use copies::{CopyError, GuestSnapshot};
 
 /// Ticks that a guest runs before the next one's turn: a millisecond at the usual rate.
 const SLICE: u64 = 1_000_000;
@@ -243,6 +247,12 @@ impl Host {
     /// Lets the next guest run for a slice, or time pass if none can. Nothing is returned when no
     /// guest will ever run again by itself.
     pub fn step(&mut self) -> Option<Slice> {
+        self.step_before(u64::MAX)
+    }
+
+    /// As [`Self::step`], but time passes no further than to `limit` while no guest runs, even if
+    /// none will ever run again by itself.
+    pub fn step_before(&mut self, limit: u64) -> Option<Slice> {
         self.settle();
         if let Some(memory) = &mut self.memory
             && memory.is_due(self.now)
@@ -252,7 +262,7 @@ impl Host {
         let at = self.now;
         let able = self.guests.iter().enumerate().filter(|(_, guest)| Self::may_run(guest));
         let Some(number) = able.min_by_key(|(number, guest)| (guest.pass, *number)) else {
-            return self.wait(at);
+            return self.wait(at, limit);
         };
         let number = number.0;
         let guest = &mut self.guests[number];
@@ -282,13 +292,14 @@ impl Host {
     }
 
     /// Lets time pass until a guest wakes or a capped one may go on.
-    fn wait(&mut self, at: u64) -> Option<Slice> {
+    fn wait(&mut self, at: u64, limit: u64) -> Option<Slice> {
         let wakes = self.guests.iter().filter_map(|guest| match guest.state {
             State::Asleep(until) => until,
             State::Ready => Some(self.period + PERIOD),
             State::Suspended | State::Ended(_) => None,
         });
-        let until = wakes.min()?.max(at + 1);
+        let limit = Some(limit).filter(|limit| *limit != u64::MAX);
+        let until = wakes.min().into_iter().chain(limit).min()?.max(at + 1);
         self.now = until;
         Some(Slice { at, ticks: until - at, guest: None })
     }
@@ -300,7 +311,7 @@ mod tests {
     use crate::{Boot, Config, CpuModel, OnReset};
 
     /// A guest that runs these bytes from the reset vector on.
-    fn guest(code: &[u8]) -> Machine {
+    pub(super) fn guest(code: &[u8]) -> Machine {
         let mut image = vec![0xf4; 4096];
         image[0xff0..0xff0 + code.len()].copy_from_slice(code);
         let cpu = CpuModel::by_name("x86-64-v2").unwrap();
@@ -309,9 +320,9 @@ mod tests {
     }
 
     /// JMP to itself.
-    const BUSY: &[u8] = &[0xeb, 0xfe];
+    pub(super) const BUSY: &[u8] = &[0xeb, 0xfe];
 
-    fn run(host: &mut Host, ticks: u64) {
+    pub(super) fn run(host: &mut Host, ticks: u64) {
         while host.now() < ticks && host.step().is_some() {}
     }
 

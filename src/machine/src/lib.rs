@@ -13,6 +13,7 @@ mod com_port;
 mod config;
 mod fault;
 mod host;
+mod image;
 mod machine;
 mod memory_map;
 mod overcommit;
@@ -35,7 +36,8 @@ pub use cutaway_vmm::{
     TranslationCounts, Vm,
 };
 pub use fault::{Fault, register_number};
-pub use host::{Host, Share, Slice, Tenant};
+pub use host::{CopyError, GuestSnapshot, Host, Share, Slice, Tenant};
+pub use image::Image;
 pub use machine::{Input, InputLog, Machine, Stop};
 pub use memory_map::{MAX_MEMORY, MIN_MEMORY};
 pub use overcommit::{GuestPages, PhysicalMemory};

@@ -233,13 +233,16 @@ impl Machine {
         Ok(machine)
     }
 
+    /// Whether the state is of a machine configured as this one.
+    pub(crate) fn is_like(&self, state: &State) -> Result<bool, RestoreError> {
+        Ok(Configuration::read(state)? == Configuration::of(self.config(), self.rom_bytes())
+            && Monitor::read(state)? == Monitor::of(self))
+    }
+
     /// Puts the machine into a state of its own, or of one configured alike. The bytes of memory
     /// must be put back first ([`Self::write_page`]). After an error the machine is of no use.
     pub fn load(&mut self, state: &State) -> Result<(), RestoreError> {
-        let alike = Configuration::read(state)?
-            == Configuration::of(self.config(), self.rom_bytes())
-            && Monitor::read(state)? == Monitor::of(self);
-        if !alike {
+        if !self.is_like(state)? {
             return Err(RestoreError::Unfit { what: "it is of another machine" });
         }
         let mut cpu: CpuState = state.section("cpu0")?.decode(1)?;
