@@ -334,6 +334,42 @@ fn a_hostile_neighbour_changes_nothing() {
     passed("three guests beside a hostile one: 10^9 instructions, equal hashes");
 }
 
+/// A busy guest of each model: its clone does what it would have done, going back leads to the same
+/// end, and its neighbour does not notice.
+#[test]
+fn clones_and_reverts_change_nobody_else() {
+    let hash_at = |host: &mut Host, number: usize, ticks: u64| {
+        let until = host.guests()[number].machine().ticks() + ticks;
+        while host.guests()[number].machine().ticks() < until && host.step().is_some() {}
+        let guest = host.guest_mut(number).expect("the guest is there");
+        format!("{:#}", guest.machine_mut().state_hash().expect("the state can be encoded"))
+    };
+    let mut alone = Host::new();
+    alone.add("neighbour", busy(Model::Translate), Share::default());
+    let expected = hash_at(&mut alone, 0, 60_000_000);
+
+    for model in [Model::Trap, Model::Translate, Model::Para, Model::Hardware] {
+        let mut host = Host::new();
+        let neighbour = host.add("neighbour", busy(Model::Translate), Share::default());
+        let start = host.guests()[neighbour].machine().ticks();
+        let guest = host.add(model.name(), busy(model), Share::default());
+        let snapshot = host.snapshot(guest).expect("it can be copied");
+        let clone = host.clone_guest(guest, "clone").expect("it can be copied");
+        let end = hash_at(&mut host, guest, 10_000_000);
+        host.revert(guest, &snapshot).expect("it is the guest's own");
+        assert_eq!(hash_at(&mut host, guest, 10_000_000), end, "{}: back", model.name());
+        host.revert(clone, &snapshot).expect("it is configured alike");
+        assert_eq!(hash_at(&mut host, clone, 10_000_000), end, "{}: clone", model.name());
+        let refused = host.revert(neighbour, &snapshot);
+        assert_eq!(refused.is_err(), model != Model::Translate, "{}: another's", model.name());
+        if model != Model::Translate {
+            let done = host.guests()[neighbour].machine().ticks() - start;
+            assert_eq!(hash_at(&mut host, neighbour, 60_000_000 - done), expected);
+        }
+        passed(&format!("clone and revert beside a neighbour, model {}", model.name()));
+    }
+}
+
 #[test]
 fn shares_of_1_2_and_4_give_time_within_2_percent() {
     let mut host = Host::new();

@@ -165,6 +165,10 @@ Examples:
       what a session of the teaching kernel costs by each model, as a table
   cutaway vm host --guest shares=1 --guest shares=2 --guest shares=4
       three guests that share the CPU, and what each gets
+  cutaway vm host --guest name=web,model=hardware --clone web*3@400000000 --suspend web@400000000
+      a started guest as the template of three more
+  cutaway vm host --guest name=a --guest name=b --snapshot a@300000000 --revert a@600000000
+      one guest goes back, and the other does not notice
 
 The models: trap (trap-and-emulate), translate (binary translation), para (paravirtualization),
 hardware (AMD SVM with nested paging).
@@ -195,6 +199,26 @@ pub(crate) struct VmHostArgs {
     /// not enough, by taking unused ones, from guests with model=hardware
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     pub(crate) host_memory: Option<u64>,
+
+    /// Keep how a guest is at this tick of the CPU, in memory, for --revert; can be given again
+    #[arg(long, value_name = "NAME@TICKS")]
+    pub(crate) snapshot: Vec<String>,
+
+    /// Put a guest back to its last snapshot at this tick; can be given again
+    #[arg(long, value_name = "NAME@TICKS")]
+    pub(crate) revert: Vec<String>,
+
+    /// Make guests that go on from where one is at this tick: NAME-1, NAME-2; can be given again
+    #[arg(long, value_name = "NAME[*COUNT]@TICKS")]
+    pub(crate) clone: Vec<String>,
+
+    /// Take a guest off the CPU at this tick; can be given again
+    #[arg(long, value_name = "NAME@TICKS")]
+    pub(crate) suspend: Vec<String>,
+
+    /// Let a suspended guest run again at this tick; can be given again
+    #[arg(long, value_name = "NAME@TICKS")]
+    pub(crate) resume: Vec<String>,
 
     /// Stop after so many instructions of the CPU
     #[arg(long, value_name = "N", default_value_t = 1_000_000_000,

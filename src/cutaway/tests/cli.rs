@@ -204,6 +204,36 @@ fn stats_show_the_count_of_instructions() {
 }
 
 #[test]
+fn guests_are_cloned_and_go_back_while_others_run() {
+    let host = |options: &[&str]| {
+        let guests = ["vm", "host", "--max-instructions", "200000000"];
+        cutaway(&[&guests, ["--guest", "name=a", "--guest", "name=b"].as_slice(), options].concat())
+    };
+    let hash_of = |output: &Output, name: &str| {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let row = text.lines().rfind(|line| line.starts_with(name));
+        row.and_then(|row| row.split_whitespace().next_back().map(str::to_owned))
+            .unwrap_or_else(|| panic!("{name} is missing in {text}"))
+    };
+    let plain = host(&[]);
+    let options = ["--snapshot", "a@50000000", "--revert", "a@90000000", "--clone", "a*2@70000000"];
+    let copies = host(&options);
+    let text = String::from_utf8_lossy(&copies.stdout);
+    for expected in ["snapshot of a\n", "a cloned: a-1, a-2\n", "a back at its snapshot\n"] {
+        assert!(text.contains(expected), "{expected:?} is missing in {text}");
+    }
+    assert_eq!(copies.stdout, host(&options).stdout, "no time of the real host is in it");
+    // All sleep most of the time, so the neighbour gets what it wants all the same.
+    assert_eq!(hash_of(&copies, "b "), hash_of(&plain, "b "));
+    assert_eq!(hash_of(&copies, "a-1 "), hash_of(&copies, "a-2 "));
+
+    refused(&["vm", "host", "-g", "name=a", "--revert", "a@1"], &["no snapshot", "--snapshot a@"]);
+    refused(&["vm", "host", "-g", "name=a", "--clone", "b@1"], &["no guest 'b'", "there are a"]);
+    refused(&["vm", "host", "-g", "name=a", "--clone", "a"], &["no @TICKS", "NAME*COUNT@TICKS"]);
+    refused(&["vm", "host", "-g", "name=a,kvm=on"], &["KVM's interface", "hardware"]);
+}
+
+#[test]
 fn bytes_are_explained() {
     let output = cutaway(&["explain", "--bits", "32", "01 c8"]);
     let text = String::from_utf8_lossy(&output.stdout);

@@ -9,6 +9,7 @@ use cutaway::{Boot, Config, CpuModel, Machine, Model, OnReset};
 
 use indicatif::ProgressBar;
 
+use super::actions::Actions;
 use super::table::kernel_for;
 use crate::args::VmHostArgs;
 use crate::exit::{BAD_INPUT, DONE, HOST_FAILED};
@@ -114,12 +115,13 @@ pub(super) fn host(args: &VmHostArgs) -> Result<u8, Failure> {
     if let Some(bytes) = args.host_memory {
         host.set_memory(bytes);
     }
+    let mut actions = Actions::of(args)?;
     let bar = progress();
     let mut chart = Chart::new(args.max_instructions, host.guests().len());
     let mut told = 0;
-    while host.now() < args.max_instructions
-        && let Some(slice) = host.step()
-    {
+    while host.now() < args.max_instructions {
+        actions.act(&mut host)?;
+        let Some(slice) = host.step_before(actions.next().unwrap_or(u64::MAX)) else { break };
         chart.add(&slice);
         if host.now() - told > TOLD {
             told = host.now();
@@ -132,6 +134,7 @@ pub(super) fn host(args: &VmHostArgs) -> Result<u8, Failure> {
     }
     bar.finish_and_clear();
     print!("{}", chart.text(&host));
+    print!("{}", actions.text());
     print!("{}", shares(&mut host)?);
     print!("{}", memory(&host));
     Ok(DONE)
@@ -157,7 +160,11 @@ impl Chart {
     }
 
     fn add(&mut self, slice: &Slice) {
-        if let Some(row) = slice.guest.and_then(|guest| self.had.get_mut(guest)) {
+        if let Some(guest) = slice.guest {
+            // Clones come while the others run.
+            let rows = self.had.len().max(guest + 1);
+            self.had.resize(rows, [0; COLUMNS]);
+            let row = &mut self.had[guest];
             let column = (slice.at / self.width) as usize;
             row[column.min(COLUMNS - 1)] += slice.ticks;
         }
@@ -172,7 +179,9 @@ impl Chart {
             1 | 2 => '+',
             _ => '#',
         };
-        for (guest, had) in host.guests().iter().zip(&self.had) {
+        for (guest, had) in
+            host.guests().iter().zip(self.had.iter().chain(std::iter::repeat(&[0; COLUMNS])))
+        {
             let row: String = had.iter().map(mark).collect();
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{:<12} |{row}|", guest.name());

@@ -1,5 +1,6 @@
 //! `cutaway vm`: guests in virtual machines, and what each model costs.
 
+mod actions;
 mod host;
 mod table;
 

@@ -1,0 +1,193 @@
+//! What is done to guests while they run: snapshots, going back, clones, rest.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use cutaway::machine::{CopyError, GuestSnapshot, Host};
+
+use crate::args::VmHostArgs;
+use crate::exit::BAD_INPUT;
+use crate::failure::Failure;
+use crate::stats::grouped;
+
+/// The most clones of one guest at once.
+const MOST_CLONES: usize = 1000;
+
+/// What can be done to a guest. At one tick it is done in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Snapshot,
+    Revert,
+    Clone(usize),
+    Suspend,
+    Resume,
+}
+
+impl Kind {
+    fn option(self) -> &'static str {
+        match self {
+            Self::Snapshot => "--snapshot",
+            Self::Revert => "--revert",
+            Self::Clone(_) => "--clone",
+            Self::Suspend => "--suspend",
+            Self::Resume => "--resume",
+        }
+    }
+}
+
+/// Something to be done to a guest at a tick of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Action {
+    at: u64,
+    kind: Kind,
+    guest: String,
+}
+
+impl Action {
+    /// NAME@TICKS; of a clone NAME*COUNT@TICKS too.
+    fn parse(kind: Kind, text: &str) -> Result<Self, Failure> {
+        let bad = |what: String| {
+            let form =
+                if matches!(kind, Kind::Clone(_)) { "NAME*COUNT@TICKS" } else { "NAME@TICKS" };
+            Failure::new(BAD_INPUT, what, format!("{} takes {form}", kind.option()))
+        };
+        let Some((guest, at)) = text.rsplit_once('@') else {
+            return Err(bad(format!("'{text}' has no @TICKS")));
+        };
+        let at = at.parse().map_err(|_| bad(format!("'{at}' is no count of ticks")))?;
+        let (guest, kind) = match (kind, guest.rsplit_once('*')) {
+            (Kind::Clone(_), Some((guest, count))) => {
+                let fits = |count: &usize| (1..=MOST_CLONES).contains(count);
+                let count = count.parse().ok().filter(fits);
+                let count = count
+                    .ok_or_else(|| bad(format!("'{text}' is not 1 to {MOST_CLONES} clones")))?;
+                (guest, Kind::Clone(count))
+            }
+            _ => (guest, kind),
+        };
+        Ok(Self { at, kind, guest: guest.to_owned() })
+    }
+}
+
+/// All that is to be done, and the snapshots taken.
+pub(super) struct Actions {
+    /// The next one last.
+    due: Vec<Action>,
+    snapshots: BTreeMap<usize, GuestSnapshot>,
+    /// Clones made of each guest.
+    clones: BTreeMap<usize, usize>,
+    /// What was done, a line each.
+    done: String,
+}
+
+impl Actions {
+    /// As asked for on the command line.
+    pub(super) fn of(args: &VmHostArgs) -> Result<Self, Failure> {
+        let asked = [
+            (Kind::Snapshot, &args.snapshot),
+            (Kind::Revert, &args.revert),
+            (Kind::Clone(1), &args.clone),
+            (Kind::Suspend, &args.suspend),
+            (Kind::Resume, &args.resume),
+        ];
+        let mut due = Vec::new();
+        for (kind, texts) in asked {
+            for text in texts {
+                due.push(Action::parse(kind, text)?);
+            }
+        }
+        due.sort_by_key(|action| (action.at, action.kind));
+        due.reverse();
+        let (snapshots, clones) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { due, snapshots, clones, done: String::new() })
+    }
+
+    /// When something is to be done next.
+    pub(super) fn next(&self) -> Option<u64> {
+        self.due.last().map(|action| action.at)
+    }
+
+    /// Does what is due.
+    pub(super) fn act(&mut self, host: &mut Host) -> Result<(), Failure> {
+        while let Some(action) = self.due.pop_if(|action| action.at <= host.now()) {
+            self.carry_out(host, &action)?;
+        }
+        Ok(())
+    }
+
+    /// What was done and when; nothing if nothing was asked for.
+    pub(super) fn text(&self) -> String {
+        if self.done.is_empty() { String::new() } else { format!("{}\n", self.done) }
+    }
+
+    fn carry_out(&mut self, host: &mut Host, action: &Action) -> Result<(), Failure> {
+        let name = &action.guest;
+        let named = host.guests().iter().position(|guest| guest.name() == name);
+        let Some(number) = named else {
+            let names: Vec<_> = host.guests().iter().map(|guest| guest.name()).collect();
+            let what = format!("{}: there is no guest '{name}'", action.kind.option());
+            let then = format!("at tick {} there are {}", grouped(host.now()), names.join(", "));
+            return Err(Failure::new(BAD_INPUT, what, then));
+        };
+        let failed = |error: CopyError| {
+            let what = format!("{} {name}: {error}", action.kind.option());
+            Failure::new(BAD_INPUT, what, "choose an earlier tick")
+        };
+        let started = Instant::now();
+        let what = match action.kind {
+            Kind::Snapshot => {
+                self.snapshots.insert(number, host.snapshot(number).map_err(failed)?);
+                format!("snapshot of {name}")
+            }
+            Kind::Revert => {
+                let Some(snapshot) = self.snapshots.get(&number) else {
+                    let what = format!("--revert {name}: it has no snapshot to go back to");
+                    let remedy = format!("--snapshot {name}@TICKS takes one, at an earlier tick");
+                    return Err(Failure::new(BAD_INPUT, what, remedy));
+                };
+                host.revert(number, snapshot).map_err(failed)?;
+                format!("{name} back at its snapshot")
+            }
+            Kind::Clone(count) => {
+                let made = self.clones.entry(number).or_default();
+                let names: Vec<_> =
+                    (0..count).map(|n| format!("{name}-{}", *made + n + 1)).collect();
+                *made += count;
+                for clone in &names {
+                    host.clone_guest(number, clone).map_err(failed)?;
+                }
+                format!("{name} cloned: {}", names.join(", "))
+            }
+            Kind::Suspend => {
+                host.suspend(number);
+                format!("{name} suspended")
+            }
+            Kind::Resume => {
+                host.resume(number);
+                format!("{name} resumed")
+            }
+        };
+        self.done += &format!("{:>15}  {what}\n", grouped(host.now()));
+        // The time hangs on the real host, so it stays out of what runs are compared by.
+        eprintln!("cutaway: {what} in {:.2} ms", started.elapsed().as_secs_f64() * 1e3);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_have_a_guest_and_a_tick() {
+        let clones = Action::parse(Kind::Clone(1), "web*3@4000").unwrap();
+        assert_eq!(clones, Action { at: 4000, kind: Kind::Clone(3), guest: "web".to_owned() });
+        let one = Action::parse(Kind::Clone(1), "a@b@7").unwrap();
+        assert_eq!(one, Action { at: 7, kind: Kind::Clone(1), guest: "a@b".to_owned() });
+        for bad in ["web", "web@", "web@x", "web*0@1", "web*1001@1", "web*x@1"] {
+            assert!(Action::parse(Kind::Clone(1), bad).is_err(), "{bad}");
+        }
+        let error = Action::parse(Kind::Revert, "web").unwrap_err();
+        assert_eq!(error.to_string(), "'web' has no @TICKS; --revert takes NAME@TICKS");
+    }
+}
