@@ -38,6 +38,7 @@ const LESSONS: &[(&str, &str)] = &[
     ("18-paravirtualization", include_str!("../../../docs/lessons/18-paravirtualization.md")),
     ("19-emulation", include_str!("../../../docs/lessons/19-emulation.md")),
     ("20-shadow-and-nested-paging", include_str!("../../../docs/lessons/20-shadow-and-nested-paging.md")),
+    ("22-snapshots-and-clones", include_str!("../../../docs/lessons/22-snapshots-and-clones.md")),
 ];
 
 const KERNEL: Kernel<'static> =
