@@ -25,7 +25,7 @@ const SEGMENTS: [(Seg, SegmentField); 4] = [
     (Seg::Ds, SegmentField::Ds),
 ];
 /// What leaves the guest, beside all ports and most MSRs.
-pub(crate) const INTERCEPTS: [u64; 14] = [
+const INTERCEPTS: [u64; 14] = [
     exit::INTR,
     exit::CPUID,
     exit::HLT,
@@ -148,11 +148,12 @@ impl Vm {
         let activity = *vcpu.activity();
         let waits = bus.pins().intr && vcpu.rflags() & Rflags::IF.bits() != 0;
         // The monitor's tables know nothing of a masked A20.
-        let masked = self.paging == Paging::Shadow && bus.pins().a20_masked;
+        let masked = bus.pins().a20_masked;
         let busy = activity.halted || activity.shut_down || activity.debug_trap != 0;
         if busy || activity.nmi_pending || masked {
-            if waits && activity.halted {
-                self.count(Reason::Interrupt);
+            if waits && activity.halted && !activity.nmi_pending && !masked {
+                // VMRUN wakes it, with the interrupt to be delivered.
+                return Ok(true);
             }
             return self.step(vcpu, bus).map(|()| false);
         }
@@ -210,7 +211,7 @@ impl Vm {
             vmcb.set_segment(memory, place, &segment);
         }
         let window = u64::from(self.window) << (exit::VINTR - 0x60);
-        let misc1 = INTERCEPTS.iter().filter(|code| (0x60..0x80).contains(*code));
+        let misc1 = intercepts(self.paging).filter(|code| (0x60..0x80).contains(code));
         let misc1 = misc1.fold(window, |bits, code| bits | 1 << (code - 0x60));
         for (field, value) in [
             (field::INTERCEPT_MISC1, misc1),
@@ -366,6 +367,12 @@ impl Vm {
     }
 }
 
+/// What leaves the guest.
+pub(crate) fn intercepts(paging: Paging) -> impl Iterator<Item = u64> {
+    let shadow = SHADOW_INTERCEPTS.into_iter().filter(move |_| paging == Paging::Shadow);
+    INTERCEPTS.into_iter().chain(shadow)
+}
+
 /// Whether an event in delivery is delivered again by EVENTINJ. What an instruction raised is not: the
 /// instruction is executed again.
 fn is_to_be_injected(event: u64) -> bool {
@@ -408,8 +415,7 @@ fn prepare_pages(memory: &mut GuestMemory, pages: &Pages, paging: Paging) {
     ] {
         vmcb.set(memory, field, value);
     }
-    let shadow: &[u64] = if paging == Paging::Shadow { &SHADOW_INTERCEPTS } else { &[] };
-    for &code in INTERCEPTS.iter().chain(shadow) {
+    for code in intercepts(paging) {
         vmcb.intercept(memory, code);
     }
 }

@@ -16,7 +16,7 @@ use cutaway_memory::GuestMemory;
 use serde::{Deserialize, Serialize};
 
 use crate::exits::Reason;
-use crate::hardware::{GUEST_ASID, INTERCEPTS, Pages};
+use crate::hardware::{GUEST_ASID, Pages, intercepts};
 use crate::shadow::Verdict;
 use crate::vm::Vm;
 
@@ -103,12 +103,12 @@ pub(crate) struct Parked(Guest);
 impl Parked {
     /// Whether it can be one that was entered with these pages: it may come out of a file.
     pub(crate) fn fits(&self, pages: &Pages) -> bool {
-        let shadow = |&code: &u64| self.0.intercepts[(code / 32) as usize] >> (code % 32) & 1 != 0;
+        let is_on = |code: u64| self.0.intercepts[(code / 32) as usize] >> (code % 32) & 1 != 0;
         let own = (self.0.vmcb, self.0.iopm, self.0.msrpm);
         own == (pages.vmcb.address, pages.iopm, pages.msrpm)
             && self.0.nested.is_none()
             && self.0.asid == GUEST_ASID
-            && INTERCEPTS.iter().chain(&SHADOW_INTERCEPTS).all(shadow)
+            && intercepts(Paging::Shadow).all(is_on)
     }
 }
 

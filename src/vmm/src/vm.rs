@@ -2,8 +2,8 @@
 
 use cutaway_cpu::svm::{Space as SvmSpace, WalkCounts};
 use cutaway_cpu::{Bus, Exception, Exit, Pins, Seg, System, Translations, Vcpu, World};
-use cutaway_isa::{Instruction, OpKind, Register, Rflags, Vector, decode};
-use cutaway_memory::{GuestMemory, PageKind, Space};
+use cutaway_isa::{Cr0, Efer, Instruction, OpKind, Register, Rflags, Vector, decode};
+use cutaway_memory::{GuestMemory, PAGE_SIZE, PageKind, Space};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -18,6 +18,9 @@ use crate::para::{Shared, VMMCALL};
 use crate::physical::{Layout, PhysicalBus};
 use crate::shadow::{Shadow, ShadowCounts, Verdict};
 use crate::translate::{Translated, TranslationCounts, Translator};
+
+/// The number of RSP in encodings.
+const RSP: usize = 4;
 
 /// One guest under a monitor.
 pub struct Vm {
@@ -235,6 +238,11 @@ impl Vm {
             if !deprivileged {
                 return Err(format!("the guest has run in ring {ring}"));
             }
+        }
+        // Where a guest ran that waits, in the CPU's guest mode, is the monitor's tables alone.
+        let paged = system.cr0 & Cr0::PG.bits() != 0 && system.efer & Efer::NXE.bits() != 0;
+        if self.parked.is_some() && !(paged && self.shadow.is_root(system.cr3)) {
+            return Err(format!("the guest has run with CR3 {:#x}", system.cr3));
         }
         self.shadow.audit(memory)
     }
@@ -456,6 +464,7 @@ impl Vm {
         written: Option<u64>,
     ) -> Result<Option<Next>, Exit> {
         let instruction = instruction_at(vcpu, bus.memory());
+        let stack = vcpu.gpr(RSP);
         let written = match (&instruction, written) {
             (Some(instruction), Some(at)) => Some((at, instruction.memory_size().size() as u64)),
             (None, Some(at)) => Some((at, 8)),
@@ -464,6 +473,7 @@ impl Vm {
         };
         let exit = vcpu.run(bus, 1);
         self.resume = None;
+        self.pushed(vcpu, bus.memory(), stack);
         if let Some((at, len)) = written {
             self.wrote(vcpu, bus.memory(), at, len.max(8));
         }
@@ -477,7 +487,11 @@ impl Vm {
         memory: &GuestMemory,
         instruction: &Instruction,
     ) -> Option<(u64, u64)> {
-        if instruction.op0_kind() != OpKind::Memory {
+        let memory_operand = matches!(
+            instruction.op0_kind(),
+            OpKind::Memory | OpKind::MemoryESDI | OpKind::MemoryESEDI | OpKind::MemoryESRDI
+        );
+        if !memory_operand {
             return None;
         }
         let linear = instruction.virtual_address(0, 0, |register, _, _| {
@@ -493,6 +507,27 @@ impl Vm {
         let watched = self.shadow.is_watched(frame as u64);
         let at = frame as u64 + (physical & 0xfff);
         watched.then_some((at, instruction.memory_size().size() as u64))
+    }
+
+    /// Takes note of what an emulated instruction, or a delivery, has pushed onto a stack in a watched page.
+    fn pushed(&mut self, vcpu: &mut Vcpu, memory: &mut GuestMemory, before: u64) {
+        // A delivery with a change of stacks pushes less.
+        const MOST: u64 = 0x80;
+        let top = vcpu.gpr(RSP);
+        if top == before || !self.shadow.watches() {
+            return;
+        }
+        let base = vcpu.system().segments[Seg::Ss as usize].base;
+        let (first, len) = (base.wrapping_add(top), before.wrapping_sub(top).min(MOST));
+        let in_first = len.min(PAGE_SIZE - (first & (PAGE_SIZE - 1)));
+        for (linear, len) in [(first, in_first), (first.wrapping_add(in_first), len - in_first)] {
+            let physical = vcpu.system().physical_of(memory, linear).filter(|_| len > 0);
+            if let Some((PageKind::Ram(frame), at)) = physical.map(|at| (memory.page(at), at))
+                && self.shadow.is_watched(frame as u64)
+            {
+                self.wrote(vcpu, memory, frame as u64 + (at & (PAGE_SIZE - 1)), len);
+            }
+        }
     }
 
     /// Takes note of a write to a watched page.

@@ -212,6 +212,11 @@ impl Shadow {
         }
     }
 
+    /// Whether there are pages that writes have to be told of.
+    pub(crate) fn watches(&self) -> bool {
+        !self.watched.is_empty() || !self.guarded.is_empty()
+    }
+
     /// Whether writes to a page of the backing have to be told of.
     pub(crate) fn is_watched(&self, frame: u64) -> bool {
         self.watched.contains_key(&frame) || self.guarded.contains(&frame)

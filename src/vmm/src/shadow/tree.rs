@@ -154,6 +154,11 @@ impl Shadow {
         }
     }
 
+    /// Whether CR3 with this value walks a tree of the shadow.
+    pub(crate) fn is_root(&self, cr3: u64) -> bool {
+        self.roots.values().any(|root| root.top == cr3)
+    }
+
     /// The entries of the current tree that lead from a linear address on, with where they are, as
     /// far as they are there. The page-directory-pointer entries of PAE paging are in registers.
     pub(crate) fn walk(&self, memory: &GuestMemory, linear: u64) -> Vec<(u64, u64)> {
