@@ -70,9 +70,11 @@ fn lower(segment: &mut Segment) {
     segment.attributes = segment.attributes & !0x60 | KERNEL_RING << 5;
 }
 
-/// RFLAGS for running directly: interrupts stay on for the monitor's sake, IOPL is 0.
-pub(crate) fn project_rflags(guest: u64) -> u64 {
-    guest & OWN_FLAGS.bits() | Rflags::IF.bits() | Rflags::ONE.bits()
+/// RFLAGS for running directly: IOPL is 0, so that what changes IF traps outside user mode, and IF
+/// itself the physical CPU's, which is on. User code, which cannot change it, sees its own.
+pub(crate) fn project_rflags(guest: u64, cpl: u8) -> u64 {
+    let interrupts = if cpl == 3 { guest & Rflags::IF.bits() } else { Rflags::IF.bits() };
+    guest & OWN_FLAGS.bits() | interrupts | Rflags::ONE.bits()
 }
 
 /// The guest's RFLAGS after it ran directly. IF and IOPL are the virtual CPU's: POPF could not

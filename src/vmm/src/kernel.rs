@@ -126,7 +126,7 @@ impl Vm {
         }
         // An interrupt waits: whatever sets IF has to be noticed.
         self.shadow.open_window(memory, &mut self.world, open || !pins.intr);
-        self.world.rflags = deprivilege::project_rflags(vcpu.rflags());
+        self.world.rflags = deprivilege::project_rflags(vcpu.rflags(), vcpu.cpl());
         vcpu.set_rip(u64::from(cache));
         self.has_run = true;
         vcpu.exchange(&mut self.world);

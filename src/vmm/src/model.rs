@@ -80,7 +80,9 @@ impl Model {
             Self::Para => {
                 "the guest's kernel asks the monitor by hypercalls; what traps is emulated"
             }
-            Self::Hardware => "the guest runs in the CPU's guest mode, with nested paging",
+            Self::Hardware => {
+                "the guest runs in the CPU's guest mode, with nested paging or on shadow page tables"
+            }
             Self::Trap => "the guest's kernel runs in ring 1; what traps there is emulated",
             Self::Translate => {
                 "the guest's kernel runs as translated code; user code runs directly"

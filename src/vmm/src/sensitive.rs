@@ -191,7 +191,7 @@ impl Vm {
         }
         matches!(self.due(vcpu, pins), Next::Direct | Next::Step).then(|| Direct {
             system: deprivilege::project(vcpu.system(), vcpu.cpl(), self.umip),
-            rflags: deprivilege::project_rflags(vcpu.rflags()),
+            rflags: deprivilege::project_rflags(vcpu.rflags(), vcpu.cpl()),
         })
     }
 }

@@ -415,7 +415,7 @@ impl Vm {
     /// Lets the guest's own code run, deprivileged.
     fn run_directly(&mut self, vcpu: &mut Vcpu, bus: &mut dyn Bus, budget: u64) -> Exit {
         self.world.system = deprivilege::project(vcpu.system(), vcpu.cpl(), self.umip);
-        self.world.rflags = deprivilege::project_rflags(vcpu.rflags());
+        self.world.rflags = deprivilege::project_rflags(vcpu.rflags(), vcpu.cpl());
         self.shadow.activate(bus.memory(), vcpu.system(), &mut self.world);
         self.has_run = true;
         vcpu.exchange(&mut self.world);
