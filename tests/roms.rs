@@ -96,13 +96,10 @@ fn every_rom_does_the_same_under_qemu() {
 const ODD: &[(Model, Paging, &str, &str)] = &[
     (Model::Hardware, Paging::Nested, "protection-details", PDPTES),
     (Model::Hardware, Paging::Nested, "matrix-control", PDPTES),
-    (Model::Translate, Paging::Nested, "debug", TF),
-    (Model::Translate, Paging::Nested, "matrix-events", TF),
     (Model::Translate, Paging::Nested, "matrix-segments", USER),
     (Model::Translate, Paging::Nested, "matrix-flags", USER),
 ];
 const PDPTES: &str = "PDPTEs are read at each walk there, not with CR3 (AMD APM vol. 2 §15.25)";
-const TF: &str = "a translated kernel has no single step";
 const USER: &str =
     "user code runs directly, where LAR and its kin find no descriptors and IOPL is 0";
 

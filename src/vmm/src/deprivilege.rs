@@ -78,9 +78,10 @@ pub(crate) fn project_rflags(guest: u64, cpl: u8) -> u64 {
 }
 
 /// The guest's RFLAGS after it ran directly. IF and IOPL are the virtual CPU's: POPF could not
-/// change them, which is how it misbehaves.
+/// change them, which is how it misbehaves. TF is what POPF made of it.
 pub(crate) fn reflect_rflags(guest: u64, physical: u64) -> u64 {
-    guest & !OWN_FLAGS.bits() | physical & OWN_FLAGS.bits()
+    let own = (OWN_FLAGS | Rflags::TF).bits();
+    guest & !own | physical & own
 }
 
 /// Takes over what code that ran directly may have changed: data segments, where it loaded null

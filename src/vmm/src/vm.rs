@@ -1,6 +1,6 @@
 //! A virtual machine: one guest, run on the vCPU by a model.
 
-use cutaway_cpu::svm::{Space as SvmSpace, WalkCounts};
+use cutaway_cpu::svm::{Space as SvmSpace, WalkCounts, event};
 use cutaway_cpu::{Bus, Exception, Exit, Pins, Seg, System, Translations, Vcpu, World};
 use cutaway_isa::{Cr0, Efer, Instruction, OpKind, Register, Rflags, Vector, decode};
 use cutaway_memory::{GuestMemory, PAGE_SIZE, PageKind, Space};
@@ -19,6 +19,8 @@ use crate::physical::{Layout, PhysicalBus};
 use crate::shadow::{Shadow, ShadowCounts, Verdict};
 use crate::translate::{Translated, TranslationCounts, Translator};
 
+/// DR6.BS: a single step.
+const DR6_BS: u64 = 1 << 14;
 /// The number of RSP in encodings.
 const RSP: usize = 4;
 
@@ -97,6 +99,8 @@ pub(crate) enum Next {
     CallOut,
     /// By doing what the guest asks the monitor for.
     Hypercall,
+    /// By delivering the trap behind an instruction that ran directly with TF.
+    SingleStep,
 }
 
 impl Vm {
@@ -334,6 +338,12 @@ impl Vm {
                     }
                     went
                 }
+                Next::SingleStep => {
+                    self.exits.count(Reason::Exception);
+                    vcpu.system_mut().dr6 |= DR6_BS;
+                    let debug = event::V | event::EXCEPTION << 8 | u64::from(Vector::DB.0);
+                    vcpu.inject_event(bus, debug).map(|()| None)
+                }
                 Next::Hypercall => {
                     self.exits.count(Reason::Hypercall);
                     self.hypercall(vcpu, bus);
@@ -450,6 +460,10 @@ impl Vm {
             && vcpu.code_bytes(bus.memory()).starts_with(&VMMCALL)
         {
             return Some(Next::Hypercall);
+        }
+        // What POPF of user code has set. Breakpoint registers are not in use where code runs directly.
+        if fault.vector == Vector::DB {
+            return Some(Next::SingleStep);
         }
         let instruction = instruction_at(vcpu, bus.memory());
         let reason = instruction.as_ref().map_or(Reason::Exception, Reason::of);

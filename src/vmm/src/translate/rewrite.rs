@@ -195,7 +195,7 @@ impl<'a> Rewriter<'a> {
                 self.after_sti = true;
             }
             Plan::Pushf => self.pushf(),
-            Plan::Popf => self.popf(),
+            Plan::Popf => self.popf(guest),
             Plan::Jump => self.leave_to(target),
             Plan::JumpIf => {
                 // The decoder counts the conditions from 1 in the order of their opcodes.
@@ -262,7 +262,16 @@ impl<'a> Rewriter<'a> {
 
     /// IOPL and IF out of what POPFD is about to pop; the arithmetic flags used here are then popped
     /// over. Last comes what may trap.
-    fn popf(&mut self) {
+    fn popf(&mut self, guest: u32) {
+        // With TF the monitor goes on step by step.
+        self.code.raw(&[0xf6, 0x44, 0x24, 0x01, 0x01]); // test byte [esp + 1], TF >> 8
+        self.code.raw(&[0x74, 0x02]); // jz behind the call
+        self.item(guest, Kind::CallOut, Some(Call::Emulate));
+        self.code.call_monitor();
+        self.item(guest, Kind::Rewritten, None);
+        if let Some(item) = self.items.last_mut() {
+            item.is_start = false;
+        }
         let eax = self.variable(variable::EAX);
         self.code.store(eax, EAX);
         self.code.raw(&[0x8b, 0x04, 0x24]); // mov eax, [esp]
