@@ -70,6 +70,16 @@ main:
         mov     rsp, rbx
         caught  EXC_SS, 0, "POP through one"
 
+        topic   "CR8 stays what it is over an instruction that a monitor may intercept (SDM vol. 2, MOV CR8)"
+        mov     eax, 5
+        mov     cr8, rax
+        xor     eax, eax
+        cpuid
+        mov     rax, cr8
+        check64 rax, 5, "CR8 behind CPUID"
+        xor     eax, eax
+        mov     cr8, rax
+
         topic   "WRMSR of a non-canonical address (SDM vol. 2, WRMSR)"
         mov     ecx, MSR_GS_BASE
         mov     edx, 0x00008000

@@ -262,7 +262,9 @@ impl Machine {
         fits.ok_or(RestoreError::Unfit { what: "the translations of the CPU" })?;
         if let Some((vm, memory)) = self.vm_and_memory() {
             let saved = state.section(MONITOR)?.decode(1)?;
-            vm.load(saved, memory).ok_or(RestoreError::Unfit { what: "the monitor's state" })?;
+            let guest = cpu.svm.guest.as_ref();
+            vm.load(saved, guest, memory)
+                .ok_or(RestoreError::Unfit { what: "the monitor's state" })?;
             if vm.kvm().is_some() {
                 vm.load_kvm(state.section(KVM)?.decode(1)?);
             }

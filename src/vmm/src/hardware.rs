@@ -9,13 +9,13 @@
 
 use cutaway_cpu::svm::{SegmentField, Vmcb, event, exit, field, vintr};
 use cutaway_cpu::{Bus, Exit, Seg, Segment, System, TableRegister, Vcpu};
-use cutaway_isa::{Cr0, Cr4, Efer, Rflags, msr};
+use cutaway_isa::{Code, Cr0, Cr4, Efer, Rflags, Vector, msr};
 use cutaway_memory::{GuestMemory, Space};
 
 use crate::exits::Reason;
 use crate::paging::{PAGE_FAULT, Paging, SHADOW_INTERCEPTS, take_over};
 use crate::physical::PhysicalBus;
-use crate::vm::Vm;
+use crate::vm::{DR6_BS, Vm, instruction_at};
 
 /// Segment registers in the VMCB that VMRUN loads.
 const SEGMENTS: [(Seg, SegmentField); 4] = [
@@ -178,7 +178,7 @@ impl Vm {
         let shadow = activity.sti_shadow || activity.ss_shadow;
         let open = rflags & Rflags::IF.bits() != 0 && !shadow;
         let mut inject = std::mem::take(&mut self.reinject);
-        let mut v_intr = vintr::V_INTR_MASKING;
+        let mut v_intr = vintr::V_INTR_MASKING | guest.cr8 & 0xf;
         self.window = false;
         if bus.pins().intr {
             if open && inject & event::V == 0 {
@@ -264,7 +264,7 @@ impl Vm {
         let (gdtr, idtr) = (table(SegmentField::Gdtr), table(SegmentField::Idtr));
         let shadow = get(field::INTERRUPT_SHADOW) & 1 != 0;
         let (rip, rsp, rax) = (get(field::RIP), get(field::RSP), get(field::RAX));
-        let rflags = get(field::RFLAGS);
+        let (rflags, cr8) = (get(field::RFLAGS), get(field::V_INTR) & 0xf);
         let [cr0, cr2, cr3, cr4] = [field::CR0, field::CR2, field::CR3, field::CR4].map(get);
         let [dr6, dr7, efer, pat] = [field::DR6, field::DR7, field::EFER, field::G_PAT].map(get);
         memory.select(Space::FIRST);
@@ -276,7 +276,7 @@ impl Vm {
             system.segments[seg as usize] = segment;
         }
         (system.gdtr, system.idtr) = (gdtr, idtr);
-        system.cr2 = cr2;
+        (system.cr2, system.cr8) = (cr2, cr8);
         (system.dr6, system.dr7, system.msrs.pat) = (dr6, dr7, pat);
         if self.paging == Paging::Nested {
             (system.cr0, system.cr3, system.cr4) = (cr0, cr3, cr4);
@@ -304,7 +304,10 @@ impl Vm {
             [field::EXITCODE, field::EXITINFO1, field::EXITINFO2, field::EXITINTINFO].map(get);
         memory.select(Space::FIRST);
         // An event whose delivery was interrupted is delivered again.
-        self.reinject = if is_to_be_injected(during) { during } else { 0 };
+        let by_int1 = during & 0xff == u64::from(Vector::DB.0)
+            && vcpu.system().dr6 & DR6_BS == 0
+            && instruction_at(vcpu, bus.memory()).is_some_and(|of| of.code() == Code::Int1);
+        self.reinject = if is_to_be_injected(during) && !by_int1 { during } else { 0 };
         let mut written = None;
         let reason = match code {
             exit::INTR => return Ok(()),
@@ -352,10 +355,7 @@ impl Vm {
         let number = vcpu.gpr(RCX);
         let leaf = vcpu.gpr(RAX) as u32;
         let rip = vcpu.rip();
-        match self.paging {
-            Paging::Nested => self.step(vcpu, bus)?,
-            Paging::Shadow => self.emulate_exit(vcpu, bus, written)?,
-        }
+        self.emulate_exit(vcpu, bus, written)?;
         if code == exit::CPUID && vcpu.rip() != rip {
             hide_svm(vcpu, leaf);
             self.show_kvm(vcpu, leaf);

@@ -73,6 +73,11 @@ impl NestedTables {
         self.pool.fits(start, end) && self.root.is_none_or(inside)
     }
 
+    /// Whether this is where the root is.
+    pub(crate) fn is_root(&self, address: u64) -> bool {
+        self.root == Some(address)
+    }
+
     /// Physical address of the root.
     pub(crate) fn root(&mut self, memory: &mut GuestMemory) -> u64 {
         match self.root {

@@ -9,10 +9,10 @@
 //! Source: AMD APM vol. 2 §15.25, "Nested Paging" (what a monitor does without it); §15.19, "Paged
 //! Real Mode".
 
-use cutaway_cpu::svm::{Guest, event, exit};
+use cutaway_cpu::svm::{Guest, event, exit, vintr};
 use cutaway_cpu::{Bus, Exception, Exit, System, Vcpu};
 use cutaway_isa::{Cr0, Cr4, Efer, Vector};
-use cutaway_memory::GuestMemory;
+use cutaway_memory::{GuestMemory, PAGE_SIZE};
 use serde::{Deserialize, Serialize};
 
 use crate::exits::Reason;
@@ -101,15 +101,19 @@ impl Registers {
 pub(crate) struct Parked(Guest);
 
 impl Parked {
-    /// Whether it can be one that was entered with these pages: it may come out of a file.
-    pub(crate) fn fits(&self, pages: &Pages) -> bool {
-        let is_on = |code: u64| self.0.intercepts[(code / 32) as usize] >> (code % 32) & 1 != 0;
-        let own = (self.0.vmcb, self.0.iopm, self.0.msrpm);
-        own == (pages.vmcb.address, pages.iopm, pages.msrpm)
-            && self.0.nested.is_none()
-            && self.0.asid == GUEST_ASID
-            && intercepts(Paging::Shadow).all(is_on)
+    pub(crate) fn guest(&self) -> &Guest {
+        &self.0
     }
+}
+
+/// Whether a guest, which may come out of a file, can be one that was entered with these pages, and
+/// leaves for whatever it has to.
+pub(crate) fn is_entered_with(guest: &Guest, pages: &Pages, paging: Paging) -> bool {
+    let is_on = |code: u64| guest.intercepts[(code / 32) as usize] >> (code % 32) & 1 != 0;
+    let own = (guest.vmcb, guest.iopm, guest.msrpm);
+    own == (pages.vmcb.address, pages.iopm, pages.msrpm)
+        && guest.asid == GUEST_ASID
+        && intercepts(paging).all(is_on)
 }
 
 impl Vm {
@@ -139,15 +143,18 @@ impl Vm {
         let physical = vcpu.system().clone();
         let rflags = vcpu.rflags();
         self.parked = vcpu.take_svm_guest().map(Parked);
+        let cr8 = self.parked.as_ref().map_or(0, |parked| parked.0.v_intr & vintr::V_TPR & 0xf);
         vcpu.exchange(&mut self.world);
         take_over(vcpu.system_mut(), &physical);
+        vcpu.system_mut().cr8 = cr8;
         vcpu.load_rflags(rflags);
         vcpu.settle_system();
     }
 
     /// Goes on with a parked guest.
     pub(crate) fn unpark(&mut self, vcpu: &mut Vcpu, memory: &mut GuestMemory) {
-        let Some(Parked(guest)) = self.parked.take() else { return };
+        let Some(Parked(mut guest)) = self.parked.take() else { return };
+        guest.v_intr = guest.v_intr & !vintr::V_TPR | vcpu.system().cr8 & 0xf;
         let registers = self.paging_registers(vcpu, memory);
         let own = vcpu.system().clone();
         self.world.rflags = vcpu.rflags();
@@ -186,7 +193,12 @@ impl Vm {
     ) -> Result<(), Exit> {
         let event = std::mem::take(&mut self.reinject);
         if event & event::V != 0 {
-            return vcpu.inject_event(bus, event);
+            let exit = vcpu.inject_event(bus, event);
+            if let Some(at) = written {
+                // What was pushed, wherever it is there.
+                self.wrote(vcpu, bus.memory(), at & !(PAGE_SIZE - 1), PAGE_SIZE);
+            }
+            return exit;
         }
         self.emulate(vcpu, bus, written).map(|_| ())
     }
@@ -203,7 +215,9 @@ pub(crate) fn take_over(system: &mut System, from: &System) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Model, Options};
     use cutaway_cpu::CpuModel;
+    use cutaway_memory::GuestMemory;
 
     fn reset() -> System {
         Vcpu::new(CpuModel::Max).system().clone()
@@ -225,5 +239,39 @@ mod tests {
         let guest = System { efer: (Efer::LME | Efer::LMA).bits(), ..guest };
         let long = Efer::NXE | Efer::SVME | Efer::LME | Efer::LMA;
         assert_eq!(Registers::shadow(&guest, 0).efer, long.bits());
+    }
+
+    /// What a CPU in its guest mode has of a guest that this monitor entered.
+    fn entered(vm: &Vm, paging: Paging) -> Guest {
+        let pages = &vm.layout.svm;
+        let mut guest = Guest { vmcb: pages.vmcb.address, asid: GUEST_ASID, ..Guest::default() };
+        (guest.iopm, guest.msrpm) = (pages.iopm, pages.msrpm);
+        for code in intercepts(paging) {
+            guest.intercepts[(code / 32) as usize] |= 1 << (code % 32);
+        }
+        guest
+    }
+
+    #[test]
+    fn a_guest_that_this_monitor_did_not_enter_is_refused() {
+        let mut memory = GuestMemory::new(1 << 20 | crate::MONITOR_BYTES).expect("it is to be had");
+        let vcpu = Vcpu::new(CpuModel::Max);
+        for paging in Paging::ALL {
+            let options = Options { paging, ..Options::of(Model::Hardware) };
+            let mut vm = Vm::new(options, &mut memory, &vcpu);
+            let good = entered(&vm, paging);
+            let missing = Guest { intercepts: [0; 5], ..good.clone() };
+            let elsewhere = Guest { vmcb: good.vmcb + 0x1000, ..good.clone() };
+            // Parked is a guest on shadow tables alone, and it has all intercepts.
+            for (guest, fits) in [(&good, true), (&missing, false), (&elsewhere, false)] {
+                let mut saved = vm.save();
+                saved.parked = Some(Parked(guest.clone()));
+                let loaded = vm.load(saved, None, &mut memory);
+                assert_eq!(loaded.is_some(), fits && paging == Paging::Shadow, "{paging:?}");
+            }
+            // In the CPU is one with nested tables alone, and they are the monitor's.
+            let saved = vm.save();
+            assert_eq!(vm.load(saved, Some(&good), &mut memory), None, "no nested tables");
+        }
     }
 }

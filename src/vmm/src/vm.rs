@@ -1,6 +1,6 @@
 //! A virtual machine: one guest, run on the vCPU by a model.
 
-use cutaway_cpu::svm::{Space as SvmSpace, WalkCounts, event};
+use cutaway_cpu::svm::{Guest, Space as SvmSpace, WalkCounts, event};
 use cutaway_cpu::{Bus, Exception, Exit, Pins, Seg, System, Translations, Vcpu, World};
 use cutaway_isa::{Cr0, Efer, Instruction, OpKind, Register, Rflags, Vector, decode};
 use cutaway_memory::{GuestMemory, PAGE_SIZE, PageKind, Space};
@@ -13,14 +13,14 @@ use crate::kernel::Resume;
 use crate::kvm::Kvm;
 use crate::model::{Model, Options};
 use crate::nested::NestedTables;
-use crate::paging::{Paging, Parked};
+use crate::paging::{Paging, Parked, is_entered_with};
 use crate::para::{Shared, VMMCALL};
 use crate::physical::{Layout, PhysicalBus};
 use crate::shadow::{Shadow, ShadowCounts, Verdict};
 use crate::translate::{Translated, TranslationCounts, Translator};
 
 /// DR6.BS: a single step.
-const DR6_BS: u64 = 1 << 14;
+pub(crate) const DR6_BS: u64 = 1 << 14;
 /// The number of RSP in encodings.
 const RSP: usize = 4;
 
@@ -76,7 +76,7 @@ pub struct SavedVm {
     shared: Option<Shared>,
     space: SvmSpace,
     nested: NestedTables,
-    parked: Option<Parked>,
+    pub(crate) parked: Option<Parked>,
     window: bool,
     reinject: u64,
     prepared: bool,
@@ -276,14 +276,19 @@ impl Vm {
         }
     }
 
-    /// Puts it back. `None` if the data does not hold together; the machine is then of no use.
-    pub fn load(&mut self, saved: SavedVm, memory: &mut GuestMemory) -> Option<()> {
+    /// Puts it back; `guest` is what the CPU has of a guest in its guest mode. `None` if the data does not hold together; the machine is then of no use.
+    pub fn load(
+        &mut self,
+        saved: SavedVm,
+        guest: Option<&Guest>,
+        memory: &mut GuestMemory,
+    ) -> Option<()> {
         let (start, end) = self.layout.shadow;
         let fits = saved.model == self.model
             && saved.shadow.fits(start, end)
             && saved.translator.fits(self.layout.window)
             && saved.nested.fits(start, end)
-            && saved.parked.as_ref().is_none_or(|parked| parked.fits(&self.layout.svm));
+            && self.fits_guest(&saved, guest);
         if !fits {
             return None;
         }
@@ -308,6 +313,21 @@ impl Vm {
         self.exits = saved.exits;
         self.call_outs = saved.call_outs;
         fits
+    }
+
+    /// Whether what the CPU has of a guest, or what is parked, is what this monitor would have entered:
+    /// with other tables or intercepts it would be out of its hands.
+    fn fits_guest(&self, saved: &SavedVm, guest: Option<&Guest>) -> bool {
+        let hardware = self.model == Model::Hardware;
+        let nested = hardware && self.paging == Paging::Nested;
+        let shadow = hardware && self.paging == Paging::Shadow;
+        let own = |guest: &Guest| is_entered_with(guest, &self.layout.svm, self.paging);
+        let walked = |guest: &Guest| guest.nested.map(|tables| tables.cr3);
+        let parked = saved.parked.as_ref().map(Parked::guest);
+        parked.is_none_or(|guest| shadow && own(guest) && walked(guest).is_none())
+            && guest.is_none_or(|guest| {
+                nested && own(guest) && walked(guest).is_some_and(|cr3| saved.nested.is_root(cr3))
+            })
     }
 
     /// Lets the guest execute at most `budget` instructions, as [`Vcpu::run`] does without a
@@ -547,6 +567,10 @@ impl Vm {
     /// Takes note of a write to a watched page.
     pub(crate) fn wrote(&mut self, vcpu: &mut Vcpu, memory: &mut GuestMemory, at: u64, len: u64) {
         self.shadow.written(memory, &mut self.world, at, len);
+        if self.model != Model::Translate {
+            // Nobody else asks.
+            self.shadow.take_remapped();
+        }
         for changed in self.translator.written(memory, at, len) {
             vcpu.memory_written(changed as usize, 2);
         }

@@ -43,6 +43,8 @@ const FETCH: u32 = 1 << 4;
 
 /// So many writes to a watched page that changed nothing in the shadow, and it is a table no more.
 const IDLE_WRITES: u8 = 3;
+/// The most places that a table is used at before all is dropped.
+const MOST_USES: usize = 4096;
 /// The most pages that one hidden fault takes: a tree's first ones, and those of the window or the way
 /// to a leaf.
 const NEEDED: u64 = 8;
@@ -119,6 +121,8 @@ pub(crate) struct Shadow {
     /// Pages of the backing that are mapped read-only for others' sake.
     guarded: BTreeSet<u64>,
     window: Option<Window>,
+    /// A table is used at too many places.
+    crowded: bool,
     /// Ranges of linear addresses whose tables the guest changed since somebody asked.
     remapped: Vec<(u64, u64)>,
     pub(crate) counts: ShadowCounts,
@@ -139,6 +143,7 @@ impl Shadow {
             mode: 0,
             guarded: BTreeSet::new(),
             window: None,
+            crowded: false,
             remapped: Vec::new(),
             counts: ShadowCounts::default(),
         }
@@ -153,6 +158,13 @@ impl Shadow {
             && self.roots.values().all(|root| inside(root.top, PAGE_SIZE))
             && self.reverse.values().flatten().all(|&at| inside(at, 8))
             && matches!(self.entry_bytes, 4 | 8)
+            // The translator's window lies behind.
+            && self.window.is_none_or(|window| {
+                window.memory == end
+                    && window.linear.is_multiple_of(1 << 22)
+                    && window.linear >> 32 == 0
+                    && window.tables.iter().all(|&table| table == 0 || inside(table, PAGE_SIZE))
+            })
             && self.watched.values().flat_map(|of| &of.uses).all(|of| of.shift < 40)
             && self.current.is_none_or(|root| self.roots.contains_key(&root))
     }
@@ -318,7 +330,7 @@ impl Shadow {
             PageKind::Rom(offset) => (offset as u64, false),
             PageKind::Device => return Verdict::Emulate(Reason::DeviceMemory),
         };
-        if self.pool.left() < NEEDED {
+        if self.pool.left() < NEEDED || std::mem::take(&mut self.crowded) {
             let guest = vcpu.system().clone();
             self.reset();
             self.activate(memory, &guest, world);
@@ -378,6 +390,7 @@ impl Shadow {
         let watched = self.watched.entry(table).or_default();
         if !watched.uses.contains(&of) {
             watched.uses.push(of);
+            self.crowded |= watched.uses.len() >= MOST_USES;
         }
         if fresh {
             self.counts.watched += 1;
@@ -401,12 +414,12 @@ impl Shadow {
         let mut dropped = 0;
         for of in &uses {
             for index in first..=last {
-                self.remapped.push((of.base + (index << of.shift), 1 << of.shift));
+                self.remapped.push((of.base.wrapping_add(index << of.shift), 1 << of.shift));
                 dropped += self.drop_range(
                     memory,
                     world,
                     of.root,
-                    of.base + (index << of.shift),
+                    of.base.wrapping_add(index << of.shift),
                     of.shift,
                 );
             }
@@ -416,7 +429,7 @@ impl Shadow {
         let long = self.mode >> 40 & Efer::LMA.bits() != 0;
         let root = if long { 39 } else { 21 };
         let is_root = uses.iter().any(|of| of.shift >= root);
-        watched.idle = if dropped == 0 { watched.idle + 1 } else { 0 };
+        watched.idle = if dropped == 0 { watched.idle.saturating_add(1) } else { 0 };
         let current = self.current;
         if watched.idle >= IDLE_WRITES && is_root {
             // A directory that is not in use, and that the guest empties or fills: its tree goes.
@@ -428,7 +441,7 @@ impl Shadow {
             self.watched.remove(&table);
             for of in uses {
                 for index in 0..PAGE_SIZE / self.entry_bytes {
-                    let start = of.base + (index << of.shift);
+                    let start = of.base.wrapping_add(index << of.shift);
                     self.drop_range(memory, world, of.root, start, of.shift);
                 }
             }
