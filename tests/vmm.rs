@@ -5,8 +5,8 @@ use cutaway::debugger::explain::encounter;
 use cutaway::machine::{GuestPages, Host, Options, PhysicalMemory, Share};
 use cutaway::replay::{Recording, TimeMachine};
 use cutaway::{
-    Boot, Config, Input, Machine, Model, OnReset, PARAVIRTUAL_KERNEL, StateHash, Stop,
-    TEACHING_KERNEL, VIRTUALIZABLE_KERNEL,
+    Boot, Config, CpuModel, HOST_KERNEL, Input, Machine, Model, OnReset, PARAVIRTUAL_KERNEL,
+    StateHash, Stop, TEACHING_KERNEL, VIRTUALIZABLE_KERNEL,
 };
 use cutaway_tests::dialogue::{PROMPT, TICKS, dialogue};
 use cutaway_tests::guest::{Guest, usual_config};
@@ -424,5 +424,85 @@ fn guests_in_one_memory_do_not_notice() {
              copied, {read_in} read in",
             memory.used()
         ));
+    }
+}
+
+/// The teaching kernel with a hypervisor of type 2, at its prompt.
+fn host_kernel(cpu: &str) -> Guest {
+    let cpu = CpuModel::by_name(cpu).expect("the name of a CPU model");
+    let boot = Boot::Kernel { image: HOST_KERNEL, initrd: None, cmdline: "" };
+    let mut guest = Guest::new(Config { cpu, ..config(None) }, &boot);
+    guest.wait_for(PROMPT, TICKS);
+    guest
+}
+
+/// The numbers in the task's line of the list that `tasks` prints: pid, CPL, ticks, switches, times
+/// pre-empted. The page directory comes last.
+fn task_line(list: &str, name: &str) -> Vec<u64> {
+    let line = list.lines().find(|line| line.split_whitespace().nth(1) == Some(name));
+    let line = line.unwrap_or_else(|| panic!("{name} in:\n{list}"));
+    let words: Vec<_> = line.split_whitespace().collect();
+    words[..words.len() - 1].iter().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// What the guest prints, as test-roms/kernel/guest.asm does.
+fn lines_of_small_guest() -> Vec<String> {
+    let rounds = (1..=4).map(|n| format!("counted, round {n}, timer interrupts {}", n - 1));
+    std::iter::once("on Cutaway host".to_owned()).chain(rounds).collect()
+}
+
+/// A type 2 hypervisor: the guest runs as a task of the host kernel, beside two that never give up
+/// the CPU. Each OUT, CPUID and HLT leaves it once (AMD APM vol. 2 15.9, 15.10), and physical interrupts
+/// (15.13.1) whenever the host's timer comes.
+#[test]
+fn a_guest_is_a_task_of_the_host_kernel() {
+    let mut ends = Vec::new();
+    for _ in 0..2 {
+        let mut guest = host_kernel("max,+svm");
+        for command in ["spawn spin", "spawn spin", "vm"] {
+            guest.type_line(command);
+            guest.wait_for(PROMPT, TICKS);
+        }
+        guest.wait_for("guest: counted, round 2", 10 * TICKS);
+        guest.type_line("tasks");
+        let tasks = guest.wait_for(PROMPT, TICKS);
+        guest.wait_for("guest has halted for ever", 10 * TICKS);
+        guest.type_line("vmstat");
+        guest.wait_for("VMRUN ", TICKS);
+        let counts = guest.wait_for("\r\n", TICKS);
+        guest.wait_for("(vmm) exited with code 0", TICKS);
+        ends.push((guest.fingerprint(), tasks, counts, guest.output()));
+    }
+    let (_, tasks, counts, output) = &ends[0];
+    let printed: Vec<_> = output.lines().filter_map(|line| line.split("guest: ").nth(1)).collect();
+    assert_eq!(printed, lines_of_small_guest());
+
+    let words = counts.split(|c: char| !c.is_ascii_digit());
+    let counts: Vec<u64> = words.filter_map(|word| word.parse().ok()).collect();
+    let characters = lines_of_small_guest().iter().map(|line| line.len() as u64 + 1).sum::<u64>();
+    let &[runs, interrupts, ports, cpuids, halts, others] = &counts[..] else {
+        panic!("{counts:?}");
+    };
+    assert_eq!((ports, cpuids, halts, others), (characters, 1, 5, 0));
+    assert_eq!(runs, interrupts + ports + cpuids + halts);
+
+    let (vmm, spin) = (task_line(tasks, "vmm"), task_line(tasks, "spin"));
+    assert_eq!((vmm[1], spin[1]), (0, 3), "CPL in:\n{tasks}");
+    assert!(vmm[2] > 0 && spin[2] > 0 && vmm[4] > 0, "ticks and pre-emptions in:\n{tasks}");
+    assert!(interrupts >= vmm[2], "{interrupts} interrupts, and in:\n{tasks}");
+    assert_eq!(ends[0], ends[1], "two runs");
+    passed(&format!(
+        "type 2: {runs} VMRUNs; left for {interrupts} interrupts, {ports} ports, {cpuids} CPUID, \
+         {halts} HLT"
+    ));
+}
+
+#[test]
+fn the_host_kernel_says_when_there_is_no_svm() {
+    for cpu in ["486", "x86-64-v2"] {
+        let mut guest = host_kernel(cpu);
+        guest.type_line("vm");
+        let said = guest.wait_for(PROMPT, TICKS);
+        assert!(said.contains("this CPU has no SVM"), "{said}");
     }
 }

@@ -24,7 +24,7 @@
 
 %ifdef PARAVIRTUAL                      ; a port, of two: see virtual.inc
   %define VIRTUALIZABLE
-%else
+%elifndef HOST
         cpu     486
 %endif
 
@@ -62,12 +62,19 @@ text_start:
 %include "commands_cpu.asm"     ; registers, descriptor tables, PICs
 %include "commands_memory.asm"  ; memory map, page walk
 %include "commands_tasks.asm"   ; tasks and demonstrations
+%ifdef HOST
+  %include "host.asm"           ; a virtual machine beside the tasks
+%endif
 
 section user progbits follows=.data vstart=USER_CODE align=PAGE
 user_start:
 %include "programs.asm"
         align   PAGE
 user_end:
+
+%ifdef HOST
+  %include "guest.asm"          ; what runs in the virtual machine
+%endif
 
 section .text
         align   PAGE
@@ -77,7 +84,15 @@ section .data
         align   PAGE
 user_image:                             ; where the loader puts the programs' code
 
+%ifdef HOST
+guest_image     equ user_image + (user_end - user_start)
+GUEST_BYTES     equ guest_end - guest_start
+%else
+GUEST_BYTES     equ 0
+%endif
+
 ; What is loaded, and a check that it ends below the BSS: RESB of a negative number is an error.
-IMAGE_BYTES     equ (text_end - text_start) + (user_image - data_start) + (user_end - user_start)
+USER_BYTES      equ user_end - user_start
+IMAGE_BYTES     equ (text_end - text_start) + (user_image - data_start) + USER_BYTES + GUEST_BYTES
 absolute 0
         resb    KERNEL_BSS - KERNEL_BASE - IMAGE_BYTES

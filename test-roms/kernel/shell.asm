@@ -39,6 +39,10 @@ command_table:
         command "mem",    do_mem,    "",            "physical memory and who has it"
         command "walk",   do_walk,   "ADDR [PID]",  "page walk of a linear address (hexadecimal)"
         command "peek",   do_peek,   "ADDR [PID]",  "64 bytes at a linear address"
+%ifdef HOST
+        command "vm",     do_vm,     "",            "starts a virtual machine beside the other tasks"
+        command "vmstat", do_vmstat, "",            "what made its guest leave, and how often"
+%endif
         command "regs",   do_regs,   "[PID]",       "the CPU's registers, or those a task will go on with"
         command "gdt",    do_gdt,    "",            "global descriptor table"
         command "idt",    do_idt,    "",            "interrupt descriptor table"

@@ -52,5 +52,8 @@ pub const VIRTUALIZABLE_KERNEL: &[u8] =
 /// The same as a paravirtual guest.
 pub const PARAVIRTUAL_KERNEL: &[u8] = include_bytes!("../../../test-roms/kernel-paravirtual.bin");
 
+/// The same with a hypervisor of type 2: a virtual machine, by SVM, beside its tasks.
+pub const HOST_KERNEL: &[u8] = include_bytes!("../../../test-roms/kernel-host.bin");
+
 /// The names of the teaching kernel's addresses, as `nm` would list them.
 pub const KERNEL_SYMBOLS: &str = include_str!("../../../test-roms/kernel.sym");
