@@ -6,7 +6,7 @@ use cutaway::machine::{GuestPages, Host, Options, PhysicalMemory, Share};
 use cutaway::replay::{Recording, TimeMachine};
 use cutaway::{
     Boot, Config, CpuModel, HOST_KERNEL, Input, Machine, Model, OnReset, PARAVIRTUAL_KERNEL,
-    StateHash, Stop, TEACHING_KERNEL, VIRTUALIZABLE_KERNEL,
+    SMALL_GUEST, StateHash, Stop, TEACHING_KERNEL, VIRTUALIZABLE_KERNEL,
 };
 use cutaway_tests::dialogue::{PROMPT, TICKS, dialogue};
 use cutaway_tests::guest::{Guest, usual_config};
@@ -479,11 +479,12 @@ fn a_guest_is_a_task_of_the_host_kernel() {
 
     let words = counts.split(|c: char| !c.is_ascii_digit());
     let counts: Vec<u64> = words.filter_map(|word| word.parse().ok()).collect();
+    // Beside the console's there are 8 to set up PIC and PIT, and an end of each interrupt.
     let characters = lines_of_small_guest().iter().map(|line| line.len() as u64 + 1).sum::<u64>();
     let &[runs, interrupts, ports, cpuids, halts, others] = &counts[..] else {
         panic!("{counts:?}");
     };
-    assert_eq!((ports, cpuids, halts, others), (characters, 1, 5, 0));
+    assert_eq!((ports, cpuids, halts, others), (characters + 8 + 4, 2, 5, 0));
     assert_eq!(runs, interrupts + ports + cpuids + halts);
 
     let (vmm, spin) = (task_line(tasks, "vmm"), task_line(tasks, "spin"));
@@ -504,5 +505,18 @@ fn the_host_kernel_says_when_there_is_no_svm() {
         guest.type_line("vm");
         let said = guest.wait_for(PROMPT, TICKS);
         assert!(said.contains("this CPU has no SVM"), "{said}");
+    }
+}
+
+/// The guest of the host kernel is an image of its own, too.
+#[test]
+fn the_small_guest_runs_alone_and_by_hardware() {
+    assert!(HOST_KERNEL.ends_with(SMALL_GUEST));
+    for model in [None, Some(Options::of(Model::Hardware))] {
+        let mut guest = of_image(model, SMALL_GUEST);
+        assert!(matches!(guest.wait_for_stop(10 * TICKS), Stop::Halted));
+        let printed = guest.debug_output();
+        let lines: Vec<_> = printed.lines().skip(1).collect();
+        assert_eq!(lines, lines_of_small_guest()[1..]);
     }
 }

@@ -60,7 +60,7 @@ EXIT_HLT        equ 0x78
 EXIT_IOIO       equ 0x7b
 
 GUEST_LINE      equ 79                  ; characters
-GUEST_WAIT      equ 10                  ; ticks from HLT to the guest's timer interrupt
+GUEST_WAIT      equ 1                   ; ticks from HLT to the guest's timer interrupt
 
 ; The frames of a virtual machine: their index in vm_frames.
 VM_VMCB         equ 0
@@ -197,7 +197,7 @@ build_machine:
 
         mov     edi, [vm_frames + VM_CODE * 4]
         mov     esi, guest_image
-        mov     ecx, (guest_end - guest_start) / 4
+        mov     ecx, (guest_end - guest_base) / 4
         rep     movsd
         mov     edi, [vm_frames + VM_DIRECTORY * 4]     ; a nested access counts as a user's
         mov     eax, [vm_frames + VM_TABLE * 4]

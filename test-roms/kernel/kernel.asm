@@ -86,7 +86,7 @@ user_image:                             ; where the loader puts the programs' co
 
 %ifdef HOST
 guest_image     equ user_image + (user_end - user_start)
-GUEST_BYTES     equ guest_end - guest_start
+GUEST_BYTES     equ guest_end - guest_base
 %else
 GUEST_BYTES     equ 0
 %endif

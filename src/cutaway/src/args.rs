@@ -163,6 +163,8 @@ Examples:
       guest, monitor and physical machine side by side
   cutaway vm table
       what a session of the teaching kernel costs by each model, as a table
+  cutaway vm types
+      a partition, a monitor on the machine, a monitor in a host kernel: who runs where
   cutaway vm host --guest shares=1 --guest shares=2 --guest shares=4
       three guests that share the CPU, and what each gets
   cutaway vm host --guest name=web,model=hardware --clone web*3@400000000 --suspend web@400000000
@@ -182,6 +184,9 @@ pub(crate) enum VmCommand {
     Run(Box<VmRunArgs>),
     /// Run one workload by each model and print what each cost, as a table in Markdown
     Table,
+    /// Run one small guest under hypervisors of type 0, 1 and 2, and print who runs where
+    #[command(after_help = VM_EXAMPLES)]
+    Types,
     /// Run several guests on one CPU, and show who had it when
     #[command(after_help = VM_EXAMPLES)]
     Host(VmHostArgs),

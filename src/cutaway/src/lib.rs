@@ -55,5 +55,8 @@ pub const PARAVIRTUAL_KERNEL: &[u8] = include_bytes!("../../../test-roms/kernel-
 /// The same with a hypervisor of type 2: a virtual machine, by SVM, beside its tasks.
 pub const HOST_KERNEL: &[u8] = include_bytes!("../../../test-roms/kernel-host.bin");
 
+/// The guest of [`HOST_KERNEL`] alone, for a machine of its own. It prints to port e9.
+pub const SMALL_GUEST: &[u8] = include_bytes!("../../../test-roms/guest.bin");
+
 /// The names of the teaching kernel's addresses, as `nm` would list them.
 pub const KERNEL_SYMBOLS: &str = include_str!("../../../test-roms/kernel.sym");

@@ -3,6 +3,7 @@
 mod actions;
 mod host;
 mod table;
+mod types;
 
 pub(crate) use table::kernel_for;
 
@@ -23,6 +24,10 @@ pub(crate) fn vm(command: &VmCommand) -> Result<u8, Failure> {
         VmCommand::Run(args) => run(args),
         VmCommand::Table => {
             print!("{}", table::table()?);
+            Ok(DONE)
+        }
+        VmCommand::Types => {
+            print!("{}", types::types()?);
             Ok(DONE)
         }
         VmCommand::Host(args) => host::host(args),

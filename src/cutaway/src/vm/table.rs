@@ -38,14 +38,24 @@ const SESSION: &[&str] = &[
     "idt",
     "poweroff",
 ];
-const PROMPT: &str = "cutaway> ";
+pub(super) const PROMPT: &str = "cutaway> ";
 /// Ticks between looks at the output, and all that a session may take.
 const SLICE: u64 = 1_000_000;
 const LIMIT: u64 = 10_000_000_000;
 
 /// Keeps what the guest prints.
 #[derive(Clone, Default)]
-struct Kept(Rc<RefCell<Vec<u8>>>);
+pub(super) struct Kept(Rc<RefCell<Vec<u8>>>);
+
+impl Kept {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.borrow()).into_owned()
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.borrow_mut().clear();
+    }
+}
 
 impl CharSink for Kept {
     fn put(&mut self, byte: u8) {
