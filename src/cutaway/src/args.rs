@@ -189,7 +189,7 @@ pub(crate) enum VmCommand {
     Types,
     /// Run several guests on one CPU, and show who had it when
     #[command(after_help = VM_EXAMPLES)]
-    Host(VmHostArgs),
+    Host(Box<VmHostArgs>),
 }
 
 /// `cutaway vm host`.
@@ -224,6 +224,14 @@ pub(crate) struct VmHostArgs {
     /// Let a suspended guest run again at this tick; can be given again
     #[arg(long, value_name = "NAME@TICKS")]
     pub(crate) resume: Vec<String>,
+
+    /// Give a guest so many shares from this tick on; can be given again
+    #[arg(long, value_name = "NAME=SHARES@TICKS")]
+    pub(crate) shares: Vec<String>,
+
+    /// Hold a guest to so many percent of the CPU from this tick on; can be given again
+    #[arg(long, value_name = "NAME=PERCENT@TICKS")]
+    pub(crate) cap: Vec<String>,
 
     /// Stop after so many instructions of the CPU
     #[arg(long, value_name = "N", default_value_t = 1_000_000_000,

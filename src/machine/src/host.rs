@@ -182,6 +182,14 @@ impl Host {
         self.memory.as_ref()
     }
 
+    /// What a guest may have of the physical CPU from now on: the CPU moves from one to another while
+    /// they run.
+    pub fn set_share(&mut self, number: usize, share: Share) {
+        if let Some(guest) = self.guests.get_mut(number) {
+            guest.share = Share { shares: share.shares.max(1), cap: share.cap };
+        }
+    }
+
     /// Takes a guest off the CPU until [`Self::resume`].
     pub fn suspend(&mut self, number: usize) {
         if let Some(guest) = self.guests.get_mut(number)
@@ -346,6 +354,25 @@ mod tests {
         run(&mut host, 1_000_000_000);
         let used = host.guests()[0].used() as f64 / host.now() as f64;
         assert!((used - 0.25).abs() < 0.02, "{used}");
+    }
+
+    #[test]
+    fn the_cpu_moves_from_one_guest_to_another_while_they_run() {
+        let mut host = Host::new();
+        let half = Share { shares: 1, cap: Some(50) };
+        let numbers = ["a", "b"].map(|name| host.add(name, guest(BUSY), half));
+        run(&mut host, 200_000_000);
+        let before = numbers.map(|number| host.guests()[number].used());
+        for (number, cap) in numbers.into_iter().zip([20, 80]) {
+            host.set_share(number, Share { shares: 1, cap: Some(cap) });
+        }
+        let start = host.now();
+        run(&mut host, start + 200_000_000);
+        for ((number, before), percent) in numbers.into_iter().zip(before).zip([20.0, 80.0]) {
+            assert!((before as f64 / 1e6 - 100.0).abs() < 2.0, "{before}");
+            let got = (host.guests()[number].used() - before) as f64 / 2e6;
+            assert!((got - percent).abs() < 2.0, "{got} % of {percent} %");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use cutaway::machine::{CopyError, GuestSnapshot, Host};
+use cutaway::machine::{CopyError, GuestSnapshot, Host, Share};
 
 use crate::args::VmHostArgs;
 use crate::exit::BAD_INPUT;
@@ -21,6 +21,8 @@ enum Kind {
     Clone(usize),
     Suspend,
     Resume,
+    Shares(u32),
+    Cap(u32),
 }
 
 impl Kind {
@@ -31,6 +33,18 @@ impl Kind {
             Self::Clone(_) => "--clone",
             Self::Suspend => "--suspend",
             Self::Resume => "--resume",
+            Self::Shares(_) => "--shares",
+            Self::Cap(_) => "--cap",
+        }
+    }
+
+    /// What stands behind the option.
+    fn form(self) -> &'static str {
+        match self {
+            Self::Clone(_) => "NAME*COUNT@TICKS",
+            Self::Shares(_) => "NAME=SHARES@TICKS, shares from 1 to 10000",
+            Self::Cap(_) => "NAME=PERCENT@TICKS, percent from 1 to 100",
+            _ => "NAME@TICKS",
         }
     }
 }
@@ -44,17 +58,24 @@ struct Action {
 }
 
 impl Action {
-    /// NAME@TICKS; of a clone NAME*COUNT@TICKS too.
+    /// NAME@TICKS; of a clone NAME*COUNT@TICKS too; of what a guest gets NAME=NUMBER@TICKS.
     fn parse(kind: Kind, text: &str) -> Result<Self, Failure> {
         let bad = |what: String| {
-            let form =
-                if matches!(kind, Kind::Clone(_)) { "NAME*COUNT@TICKS" } else { "NAME@TICKS" };
-            Failure::new(BAD_INPUT, what, format!("{} takes {form}", kind.option()))
+            Failure::new(BAD_INPUT, what, format!("{} takes {}", kind.option(), kind.form()))
         };
         let Some((guest, at)) = text.rsplit_once('@') else {
             return Err(bad(format!("'{text}' has no @TICKS")));
         };
         let at = at.parse().map_err(|_| bad(format!("'{at}' is no count of ticks")))?;
+        if let Kind::Shares(most) | Kind::Cap(most) = kind {
+            let named = guest.rsplit_once('=');
+            let number = named.and_then(|(guest, number)| Some((guest, number.parse().ok()?)));
+            let number = number.filter(|(_, number)| (1..=most).contains(number));
+            let (guest, number) = number.ok_or_else(|| bad(format!("'{text}' does not fit")))?;
+            let shares = matches!(kind, Kind::Shares(_));
+            let kind = if shares { Kind::Shares(number) } else { Kind::Cap(number) };
+            return Ok(Self { at, kind, guest: guest.to_owned() });
+        }
         let (guest, kind) = match (kind, guest.rsplit_once('*')) {
             (Kind::Clone(_), Some((guest, count))) => {
                 let fits = |count: &usize| (1..=MOST_CLONES).contains(count);
@@ -89,6 +110,8 @@ impl Actions {
             (Kind::Clone(1), &args.clone),
             (Kind::Suspend, &args.suspend),
             (Kind::Resume, &args.resume),
+            (Kind::Shares(10_000), &args.shares),
+            (Kind::Cap(100), &args.cap),
         ];
         let mut due = Vec::new();
         for (kind, texts) in asked {
@@ -165,6 +188,16 @@ impl Actions {
             Kind::Resume => {
                 host.resume(number);
                 format!("{name} resumed")
+            }
+            Kind::Shares(shares) => {
+                let share = Share { shares, ..host.guests()[number].share() };
+                host.set_share(number, share);
+                format!("{name} has {shares} shares")
+            }
+            Kind::Cap(cap) => {
+                let share = Share { cap: Some(cap), ..host.guests()[number].share() };
+                host.set_share(number, share);
+                format!("{name} has at most {cap} % of the CPU")
             }
         };
         self.done += &format!("{:>15}  {what}\n", grouped(host.now()));
