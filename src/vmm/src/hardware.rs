@@ -308,6 +308,10 @@ impl Vm {
             && vcpu.system().dr6 & DR6_BS == 0
             && instruction_at(vcpu, bus.memory()).is_some_and(|of| of.code() == Code::Int1);
         self.reinject = if is_to_be_injected(during) && !by_int1 { during } else { 0 };
+        if is_fault(self.reinject) {
+            // A fault saves EFLAGS with RF, also when it is delivered for the second time.
+            vcpu.load_rflags(vcpu.rflags() | Rflags::RF.bits());
+        }
         let mut written = None;
         let reason = match code {
             exit::INTR => return Ok(()),
@@ -371,6 +375,14 @@ impl Vm {
 pub(crate) fn intercepts(paging: Paging) -> impl Iterator<Item = u64> {
     let shadow = SHADOW_INTERCEPTS.into_iter().filter(move |_| paging == Paging::Shadow);
     INTERCEPTS.into_iter().chain(shadow)
+}
+
+/// Whether an event is an exception of the class of faults (Intel SDM vol. 3A §6.15).
+fn is_fault(event: u64) -> bool {
+    // #DE, #BR, #UD, #NM, #TS, #NP, #SS, #GP, #PF, #MF, #AC, #XM.
+    const FAULTS: u32 = 0xb_7ce1;
+    let kind = event >> 8 & 7;
+    event & event::V != 0 && kind == event::EXCEPTION && FAULTS >> (event & 31) & 1 != 0
 }
 
 /// Whether an event in delivery is delivered again by EVENTINJ. What an instruction raised is not: the
