@@ -288,10 +288,10 @@ pub(crate) struct GuestArgs {
     #[arg(long, requires = "model")]
     pub(crate) umip: bool,
 
-    /// What translates addresses under --model hardware: nested, or shadow page tables
-    #[arg(long, value_name = "TABLES", default_value = "nested",
-          value_parser = ["nested", "shadow"])]
-    pub(crate) paging: String,
+    /// What translates addresses under --model hardware: nested tables, as without this, or shadow
+    /// page tables
+    #[arg(long, value_name = "TABLES", requires = "model", value_parser = ["nested", "shadow"])]
+    pub(crate) paging: Option<String>,
 
     /// Show a guest by the model hardware KVM's clock and steal time
     #[arg(long, requires = "model")]

@@ -54,6 +54,11 @@ fn config(args: &GuestArgs) -> Result<Config, Failure> {
     };
     let on_reset = if args.no_reboot { OnReset::Stop } else { OnReset::Restart };
     let model = args.model.as_deref().map(model).transpose()?;
+    let paging = args.paging.as_deref().and_then(Paging::by_name);
+    if paging.is_some() && model != Some(Model::Hardware) {
+        let what = "--paging chooses between the tables of hardware assistance";
+        return Err(Failure::new(BAD_INPUT, what, "give --model hardware, or leave --paging out"));
+    }
     let (memory_bytes, cpu_seed, ips) = (args.memory, args.cpu_seed, args.ips);
     Ok(Config {
         memory_bytes,
@@ -63,7 +68,7 @@ fn config(args: &GuestArgs) -> Result<Config, Failure> {
         on_reset,
         model,
         umip: args.umip,
-        paging: Paging::by_name(&args.paging).unwrap_or_default(),
+        paging: paging.unwrap_or_default(),
         kvm: args.kvm,
         ..Config::new(cpu)
     })
