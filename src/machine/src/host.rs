@@ -44,8 +44,41 @@ enum State {
     Ready,
     /// Halted until this tick of the host; without one only an input wakes it.
     Asleep(Option<u64>),
-    Suspended,
+    /// Off the CPU, and what it waited for.
+    Suspended(Sleep),
     Ended(Stop),
+}
+
+/// Whether a guest waits for something.
+#[derive(Clone, Copy, Debug)]
+enum Sleep {
+    No,
+    /// For so many ticks of the host still. The guest's own clock stands at the end of them.
+    Ticks(u64),
+    /// For an input.
+    Input,
+}
+
+impl State {
+    /// What the guest waits for; nothing if it has ended.
+    fn sleep(&self, now: u64) -> Option<Sleep> {
+        Some(match self {
+            Self::Ready => Sleep::No,
+            Self::Asleep(Some(until)) => Sleep::Ticks(until.saturating_sub(now)),
+            Self::Asleep(None) => Sleep::Input,
+            Self::Suspended(sleep) => *sleep,
+            Self::Ended(_) => return None,
+        })
+    }
+
+    /// A guest that waits so from now on.
+    fn after(sleep: Sleep, now: u64) -> Self {
+        match sleep {
+            Sleep::No => Self::Ready,
+            Sleep::Ticks(ticks) => Self::Asleep(Some(now.saturating_add(ticks))),
+            Sleep::Input => Self::Asleep(None),
+        }
+    }
 }
 
 /// A guest among several.
@@ -192,10 +225,11 @@ impl Host {
 
     /// Takes a guest off the CPU until [`Self::resume`].
     pub fn suspend(&mut self, number: usize) {
+        let now = self.now;
         if let Some(guest) = self.guests.get_mut(number)
-            && !matches!(guest.state, State::Ended(_))
+            && let Some(sleep) = guest.state.sleep(now)
         {
-            guest.state = State::Suspended;
+            guest.state = State::Suspended(sleep);
         }
     }
 
@@ -203,9 +237,9 @@ impl Host {
     pub fn resume(&mut self, number: usize) {
         let (now, least) = (self.now, self.least_pass());
         if let Some(guest) = self.guests.get_mut(number)
-            && matches!(guest.state, State::Suspended)
+            && let State::Suspended(sleep) = guest.state
         {
-            guest.state = State::Ready;
+            guest.state = State::after(sleep, now);
             guest.pass = guest.pass.max(least);
             guest.ready_since = now;
         }
@@ -214,11 +248,14 @@ impl Host {
     /// Lets a guest that waits for an input look for it.
     pub fn wake(&mut self, number: usize) {
         let now = self.now;
-        if let Some(guest) = self.guests.get_mut(number)
-            && matches!(guest.state, State::Asleep(None))
-        {
-            guest.state = State::Ready;
-            guest.ready_since = now;
+        let Some(guest) = self.guests.get_mut(number) else { return };
+        match guest.state {
+            State::Asleep(None) => {
+                guest.state = State::Ready;
+                guest.ready_since = now;
+            }
+            State::Suspended(Sleep::Input) => guest.state = State::Suspended(Sleep::No),
+            _ => {}
         }
     }
 
@@ -304,7 +341,7 @@ impl Host {
         let wakes = self.guests.iter().filter_map(|guest| match guest.state {
             State::Asleep(until) => until,
             State::Ready => Some(self.period + PERIOD),
-            State::Suspended | State::Ended(_) => None,
+            State::Suspended(_) | State::Ended(_) => None,
         });
         let limit = Some(limit).filter(|limit| *limit != u64::MAX);
         let until = wakes.min().into_iter().chain(limit).min()?.max(at + 1);
@@ -373,6 +410,23 @@ mod tests {
             let got = (host.guests()[number].used() - before) as f64 / 2e6;
             assert!((got - percent).abs() < 2.0, "{got} % of {percent} %");
         }
+    }
+
+    #[test]
+    fn who_slept_when_suspended_sleeps_on() {
+        let mut host = Host::new();
+        // STI, HLT, JMP back: no timer is set up.
+        let sleeper = host.add("sleeper", guest(&[0xfb, 0xf4, 0xeb, 0xfc]), Share::default());
+        run(&mut host, 10_000_000);
+        assert!(host.step().is_none(), "only an input can wake it");
+        host.suspend(sleeper);
+        host.resume(sleeper);
+        assert!(host.step().is_none(), "it sleeps on");
+        host.suspend(sleeper);
+        host.wake(sleeper);
+        assert!(host.step().is_none(), "it is suspended");
+        host.resume(sleeper);
+        assert!(host.step().is_some(), "it looks for its input");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! None of it takes the host's time, and no other guest notices: what they do hangs on themselves.
 
-use super::{Host, Share, State};
+use super::{Host, Share, Sleep, State};
 use crate::{Image, RestoreError};
 
 /// A guest of a [`Host`] at one instant. It is a template as well: [`Host::add_copy`].
@@ -18,16 +18,6 @@ impl GuestSnapshot {
     pub fn image(&self) -> &Image {
         &self.image
     }
-}
-
-/// Whether the guest waited for something.
-#[derive(Clone, Copy, Debug)]
-enum Sleep {
-    No,
-    /// For so many ticks of the host still. The guest's own clock stands at the end of them.
-    Ticks(u64),
-    /// For an input.
-    Input,
 }
 
 /// Why there is no copy of a guest.
@@ -52,28 +42,24 @@ pub enum CopyError {
 }
 
 impl Host {
-    /// A guest as it is now. One that is suspended is kept as if it were ready.
+    /// A guest as it is now. One that is suspended is kept as if it were not.
     pub fn snapshot(&self, number: usize) -> Result<GuestSnapshot, CopyError> {
         let guest = self.guests.get(number).ok_or(CopyError::NoGuest { number })?;
-        let sleeps = match guest.state {
-            State::Ready | State::Suspended => Sleep::No,
-            State::Asleep(Some(until)) => Sleep::Ticks(until.saturating_sub(self.now)),
-            State::Asleep(None) => Sleep::Input,
-            State::Ended(_) => return Err(CopyError::Ended { name: guest.name.clone() }),
-        };
+        let sleeps = guest.state.sleep(self.now);
+        let sleeps = sleeps.ok_or_else(|| CopyError::Ended { name: guest.name.clone() })?;
         Ok(GuestSnapshot { image: Image::of(&guest.machine)?, sleeps })
     }
 
     /// Puts a guest back to where it was; one that has ended since runs again, one that is suspended
     /// stays so. What it had of the CPU, and what was stolen from it, remains had and stolen.
     pub fn revert(&mut self, number: usize, snapshot: &GuestSnapshot) -> Result<(), CopyError> {
-        let state = self.state_after(snapshot.sleeps);
         let (now, least) = (self.now, self.least_pass());
         let guest = self.guests.get_mut(number).ok_or(CopyError::NoGuest { number })?;
         guest.machine.revert(&snapshot.image)?;
-        if !matches!(guest.state, State::Suspended) {
-            guest.state = state;
-        }
+        guest.state = match guest.state {
+            State::Suspended(_) => State::Suspended(snapshot.sleeps),
+            _ => State::after(snapshot.sleeps, now),
+        };
         guest.pass = guest.pass.max(least);
         guest.ready_since = now;
         Ok(())
@@ -89,7 +75,7 @@ impl Host {
     ) -> Result<usize, CopyError> {
         let machine = template.image.machine()?;
         let number = self.add(name, machine, share);
-        self.guests[number].state = self.state_after(template.sleeps);
+        self.guests[number].state = State::after(template.sleeps, self.now);
         Ok(number)
     }
 
@@ -99,16 +85,8 @@ impl Host {
         let GuestSnapshot { image, sleeps } = self.snapshot(number)?;
         let share = self.guests[number].share;
         let number = self.add(name, image.into_machine()?, share);
-        self.guests[number].state = self.state_after(sleeps);
+        self.guests[number].state = State::after(sleeps, self.now);
         Ok(number)
-    }
-
-    fn state_after(&self, sleeps: Sleep) -> State {
-        match sleeps {
-            Sleep::No => State::Ready,
-            Sleep::Ticks(ticks) => State::Asleep(Some(self.now.saturating_add(ticks))),
-            Sleep::Input => State::Asleep(None),
-        }
     }
 }
 
