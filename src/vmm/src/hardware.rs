@@ -12,10 +12,11 @@ use cutaway_cpu::{Bus, Exit, Seg, Segment, System, TableRegister, Vcpu};
 use cutaway_isa::{Code, Cr0, Cr4, Efer, Rflags, Vector, msr};
 use cutaway_memory::{GuestMemory, Space};
 
+use crate::emulate::instruction_at;
 use crate::exits::Reason;
 use crate::paging::{PAGE_FAULT, Paging, SHADOW_INTERCEPTS, take_over};
 use crate::physical::PhysicalBus;
-use crate::vm::{DR6_BS, Vm, instruction_at};
+use crate::vm::{DR6_BS, Vm};
 
 /// Segment registers in the VMCB that VMRUN loads.
 const SEGMENTS: [(Seg, SegmentField); 4] = [

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod deprivilege;
+mod emulate;
 mod exits;
 mod hardware;
 mod kernel;
@@ -28,6 +29,7 @@ mod overcommit;
 mod paging;
 mod para;
 mod physical;
+mod saved;
 mod sensitive;
 mod shadow;
 mod translate;
@@ -39,7 +41,8 @@ pub use model::{Model, Options};
 pub use nested::{HeldCounts, Resident};
 pub use paging::Paging;
 pub use physical::MONITOR_BYTES;
+pub use saved::SavedVm;
 pub use sensitive::{Direct, Sensitive};
 pub use shadow::ShadowCounts;
 pub use translate::{Kind, Translated, TranslationCounts};
-pub use vm::{SavedVm, Vm};
+pub use vm::Vm;

@@ -1,19 +1,19 @@
 //! A virtual machine: one guest, run on the vCPU by a model.
 
-use cutaway_cpu::svm::{Guest, Space as SvmSpace, WalkCounts, event};
-use cutaway_cpu::{Bus, Exception, Exit, Pins, Seg, System, Translations, Vcpu, World};
-use cutaway_isa::{Cr0, Efer, Instruction, OpKind, Register, Rflags, Vector, decode};
-use cutaway_memory::{GuestMemory, PAGE_SIZE, PageKind, Space};
-use serde::{Deserialize, Serialize};
+use cutaway_cpu::svm::{WalkCounts, event};
+use cutaway_cpu::{Bus, Exception, Exit, Pins, Seg, System, Vcpu, World};
+use cutaway_isa::{Cr0, Efer, Rflags, Vector};
+use cutaway_memory::{GuestMemory, Space};
 use std::collections::BTreeSet;
 
 use crate::deprivilege;
+use crate::emulate::instruction_at;
 use crate::exits::{Exits, Reason};
 use crate::kernel::Resume;
 use crate::kvm::Kvm;
 use crate::model::{Model, Options};
 use crate::nested::NestedTables;
-use crate::paging::{Paging, Parked, is_entered_with};
+use crate::paging::{Paging, Parked};
 use crate::para::{Shared, VMMCALL};
 use crate::physical::{Layout, PhysicalBus};
 use crate::shadow::{Shadow, ShadowCounts, Verdict};
@@ -21,8 +21,6 @@ use crate::translate::{Translated, TranslationCounts, Translator};
 
 /// DR6.BS: a single step.
 pub(crate) const DR6_BS: u64 = 1 << 14;
-/// The number of RSP in encodings.
-const RSP: usize = 4;
 
 /// One guest under a monitor.
 pub struct Vm {
@@ -56,33 +54,10 @@ pub struct Vm {
     pub(crate) has_run: bool,
     /// What the guest sees of KVM's interface, if it has it.
     pub(crate) kvm: Option<Kvm>,
-    exits: Exits,
-    call_outs: Exits,
+    pub(crate) exits: Exits,
+    pub(crate) call_outs: Exits,
     /// For people alone; no part of the state.
     walks: WalkCounts,
-}
-
-/// A [`Vm`] as data.
-#[derive(Serialize, Deserialize)]
-pub struct SavedVm {
-    model: Model,
-    system: System,
-    translations: Translations,
-    shadow: Shadow,
-    translator: Translator,
-    resume: Option<Resume>,
-    checked: BTreeSet<(u64, u64)>,
-    has_run: bool,
-    shared: Option<Shared>,
-    space: SvmSpace,
-    nested: NestedTables,
-    pub(crate) parked: Option<Parked>,
-    window: bool,
-    reinject: u64,
-    prepared: bool,
-    flush: bool,
-    exits: Exits,
-    call_outs: Exits,
 }
 
 /// How a run goes on.
@@ -251,85 +226,6 @@ impl Vm {
         self.shadow.audit(memory)
     }
 
-    /// All of it, but the monitor's memory.
-    #[must_use]
-    pub fn save(&self) -> SavedVm {
-        SavedVm {
-            model: self.model,
-            system: self.world.system.clone(),
-            translations: self.world.translations(),
-            shadow: self.shadow.clone(),
-            translator: self.translator.clone(),
-            resume: self.resume,
-            checked: self.checked.clone(),
-            has_run: self.has_run,
-            shared: self.shared,
-            space: self.world.space(),
-            nested: self.nested.clone(),
-            parked: self.parked.clone(),
-            window: self.window,
-            reinject: self.reinject,
-            prepared: self.prepared,
-            flush: self.flush,
-            exits: self.exits,
-            call_outs: self.call_outs,
-        }
-    }
-
-    /// Puts it back; `guest` is what the CPU has of a guest in its guest mode. `None` if the data does not hold together; the machine is then of no use.
-    pub fn load(
-        &mut self,
-        saved: SavedVm,
-        guest: Option<&Guest>,
-        memory: &mut GuestMemory,
-    ) -> Option<()> {
-        let (start, end) = self.layout.shadow;
-        let fits = saved.model == self.model
-            && saved.shadow.fits(start, end)
-            && saved.translator.fits(self.layout.window)
-            && saved.nested.fits(start, end)
-            && self.fits_guest(&saved, guest);
-        if !fits {
-            return None;
-        }
-        self.world = World::new(saved.system);
-        self.world.monitored = self.model != Model::Hardware;
-        memory.select(self.physical);
-        let fits = self.world.set_translations(&saved.translations, memory);
-        memory.select(Space::FIRST);
-        self.shadow = saved.shadow;
-        self.translator = saved.translator;
-        self.resume = saved.resume;
-        self.checked = saved.checked;
-        self.has_run = saved.has_run;
-        self.shared = saved.shared;
-        self.world.set_space(saved.space);
-        self.nested = saved.nested;
-        self.parked = saved.parked;
-        self.window = saved.window;
-        self.reinject = saved.reinject;
-        self.prepared = saved.prepared;
-        self.flush = saved.flush;
-        self.exits = saved.exits;
-        self.call_outs = saved.call_outs;
-        fits
-    }
-
-    /// Whether what the CPU has of a guest, or what is parked, is what this monitor would have entered:
-    /// with other tables or intercepts it would be out of its hands.
-    fn fits_guest(&self, saved: &SavedVm, guest: Option<&Guest>) -> bool {
-        let hardware = self.model == Model::Hardware;
-        let nested = hardware && self.paging == Paging::Nested;
-        let shadow = hardware && self.paging == Paging::Shadow;
-        let own = |guest: &Guest| is_entered_with(guest, &self.layout.svm, self.paging);
-        let walked = |guest: &Guest| guest.nested.map(|tables| tables.cr3);
-        let parked = saved.parked.as_ref().map(Parked::guest);
-        parked.is_none_or(|guest| shadow && own(guest) && walked(guest).is_none())
-            && guest.is_none_or(|guest| {
-                nested && own(guest) && walked(guest).is_some_and(|cr3| saved.nested.is_root(cr3))
-            })
-    }
-
     /// Lets the guest execute at most `budget` instructions, as [`Vcpu::run`] does without a
     /// monitor. An emulated instruction counts like any other; the monitor's work takes no time.
     pub fn run(&mut self, vcpu: &mut Vcpu, bus: &mut dyn Bus, budget: u64) -> Exit {
@@ -489,100 +385,4 @@ impl Vm {
         let reason = instruction.as_ref().map_or(Reason::Exception, Reason::of);
         Some(Next::Emulate(reason, None))
     }
-
-    /// Executes one instruction on the virtual CPU, or delivers what is due to it.
-    pub(crate) fn emulate(
-        &mut self,
-        vcpu: &mut Vcpu,
-        bus: &mut dyn Bus,
-        written: Option<u64>,
-    ) -> Result<Option<Next>, Exit> {
-        let instruction = instruction_at(vcpu, bus.memory());
-        let stack = vcpu.gpr(RSP);
-        let written = match (&instruction, written) {
-            (Some(instruction), Some(at)) => Some((at, instruction.memory_size().size() as u64)),
-            (None, Some(at)) => Some((at, 8)),
-            (Some(instruction), None) => self.destination(vcpu, bus.memory(), instruction),
-            (None, None) => None,
-        };
-        let exit = vcpu.run(bus, 1);
-        self.resume = None;
-        self.pushed(vcpu, bus.memory(), stack);
-        if let Some((at, len)) = written {
-            self.wrote(vcpu, bus.memory(), at, len.max(8));
-        }
-        if exit == Exit::Budget { Ok(None) } else { Err(exit) }
-    }
-
-    /// Where in a watched page an instruction writes, as an offset of the backing, and how much.
-    fn destination(
-        &self,
-        vcpu: &Vcpu,
-        memory: &GuestMemory,
-        instruction: &Instruction,
-    ) -> Option<(u64, u64)> {
-        let memory_operand = matches!(
-            instruction.op0_kind(),
-            OpKind::Memory | OpKind::MemoryESDI | OpKind::MemoryESEDI | OpKind::MemoryESRDI
-        );
-        if !memory_operand {
-            return None;
-        }
-        let linear = instruction.virtual_address(0, 0, |register, _, _| {
-            Some(if register.is_segment_register() {
-                let number = register as usize - Register::ES as usize;
-                vcpu.system().segments[number].base
-            } else {
-                vcpu.gpr(register.number()) & (u64::MAX >> (64 - 8 * register.size().clamp(1, 8)))
-            })
-        })?;
-        let physical = vcpu.system().physical_of(memory, linear)?;
-        let PageKind::Ram(frame) = memory.page(physical) else { return None };
-        let watched = self.shadow.is_watched(frame as u64);
-        let at = frame as u64 + (physical & 0xfff);
-        watched.then_some((at, instruction.memory_size().size() as u64))
-    }
-
-    /// Takes note of what an emulated instruction, or a delivery, has pushed onto a stack in a watched page.
-    fn pushed(&mut self, vcpu: &mut Vcpu, memory: &mut GuestMemory, before: u64) {
-        // A delivery with a change of stacks pushes less.
-        const MOST: u64 = 0x80;
-        let top = vcpu.gpr(RSP);
-        if top == before || !self.shadow.watches() {
-            return;
-        }
-        let base = vcpu.system().segments[Seg::Ss as usize].base;
-        let (first, len) = (base.wrapping_add(top), before.wrapping_sub(top).min(MOST));
-        let in_first = len.min(PAGE_SIZE - (first & (PAGE_SIZE - 1)));
-        for (linear, len) in [(first, in_first), (first.wrapping_add(in_first), len - in_first)] {
-            let physical = vcpu.system().physical_of(memory, linear).filter(|_| len > 0);
-            if let Some((PageKind::Ram(frame), at)) = physical.map(|at| (memory.page(at), at))
-                && self.shadow.is_watched(frame as u64)
-            {
-                self.wrote(vcpu, memory, frame as u64 + (at & (PAGE_SIZE - 1)), len);
-            }
-        }
-    }
-
-    /// Takes note of a write to a watched page.
-    pub(crate) fn wrote(&mut self, vcpu: &mut Vcpu, memory: &mut GuestMemory, at: u64, len: u64) {
-        self.shadow.written(memory, &mut self.world, at, len);
-        if self.model != Model::Translate {
-            // Nobody else asks.
-            self.shadow.take_remapped();
-        }
-        for changed in self.translator.written(memory, at, len) {
-            vcpu.memory_written(changed as usize, 2);
-        }
-        let frame = at & !0xfff;
-        if !self.translator.has_code(frame) {
-            self.shadow.unguard(frame);
-        }
-    }
-}
-
-/// The instruction that the guest is at.
-pub(crate) fn instruction_at(vcpu: &Vcpu, memory: &GuestMemory) -> Option<Instruction> {
-    let bytes = vcpu.code_bytes(memory);
-    decode(vcpu.code_size(), &bytes, vcpu.pc()).ok()
 }
