@@ -1,7 +1,8 @@
 //! AMD's virtualization, SVM: the state of the CPU for it, and the door for a monitor outside.
 //!
-//! VMRUN and #VMEXIT are in `world.rs`, what is intercepted in `intercept.rs`, nested paging in
-//! `nested.rs`, the control block in `vmcb.rs`, the instructions in `meaning/svm.rs`.
+//! VMRUN and #VMEXIT are in `world.rs`, what they save in `saved.rs`, what is intercepted in
+//! `intercept.rs`, nested paging in `nested.rs`, the control block in `vmcb.rs`, the instructions in
+//! `meaning/svm.rs`.
 //!
 //! Source: AMD APM vol. 2 §15, "Secure Virtual Machine"; vol. 3, the page of each instruction.
 //! Not modelled: SKINIT (#UD), LBR virtualization, virtual GIF, virtual VMLOAD and VMSAVE, AVIC,
@@ -10,6 +11,7 @@
 
 mod intercept;
 mod nested;
+mod saved;
 mod vmcb;
 mod world;
 
