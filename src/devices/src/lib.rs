@@ -25,6 +25,7 @@ mod suite;
 mod system_control;
 mod time;
 mod uart;
+mod virtio;
 
 pub use acpi::{ACPI_DISABLE, ACPI_ENABLE, AcpiPm, PM_TIMER_HZ};
 pub use coprocessor::CoprocessorError;
@@ -39,6 +40,9 @@ pub use rtc::{RTC_HZ, Rtc};
 pub use system_control::{Port61, Port92};
 pub use time::{GuestTime, NS_PER_SECOND};
 pub use uart::{LineSpeed, ModemInputs, UART_HZ, Uart};
+pub use virtio::{
+    Balloon, BalloonSize, Block, Chain, Dma, SECTOR, Segment, VirtioDevice, VirtioMmio,
+};
 
 /// What a read gives that no chip answers.
 pub const OPEN_BUS: u8 = 0xff;
