@@ -3,11 +3,15 @@
 //!
 //! Source: ACPI Specification 6.5 §5.2, "ACPI System Description Tables"; §20.2, "AML Grammar".
 //! The FADT is of revision 3, the first with a reset register.
-//! Not modelled: an MADT, since there is no APIC; devices in the DSDT, since all are found at
-//! their traditional places.
+//! Not modelled: an MADT, since there is no APIC; devices in the DSDT that are found at their
+//! traditional places.
+
+mod aml;
 
 use crate::boot::fields::put;
+use crate::config::Devices;
 use crate::memory_map::TABLES;
+use crate::virtio::{REGISTERS, Slot};
 use crate::wiring::{irq, port};
 use cutaway_devices::{ACPI_DISABLE, ACPI_ENABLE};
 use cutaway_memory::GuestMemory;
@@ -107,7 +111,7 @@ fn io_address(port: u64, bytes: u8) -> [u8; 12] {
 }
 
 /// Writes all tables and gives the address of the RSDP.
-pub(crate) fn write(memory: &mut GuestMemory) -> u64 {
+pub(crate) fn write(memory: &mut GuestMemory, devices: &Devices) -> u64 {
     let rsdp = TABLES;
     let mut next = TABLES + TABLE_ALIGNMENT;
     let mut place = |table: &[u8]| {
@@ -117,7 +121,7 @@ pub(crate) fn write(memory: &mut GuestMemory) -> u64 {
         at
     };
     let facs = place(&facs());
-    let dsdt = place(&table(b"DSDT", 2, &dsdt()));
+    let dsdt = place(&table(b"DSDT", 2, &dsdt(devices)));
     let fadt = place(&table(b"FACP", 3, &fadt_body(facs, dsdt)));
     let rsdt = place(&table(b"RSDT", 1, &(fadt as u32).to_le_bytes()));
     let xsdt = place(&table(b"XSDT", 1, &fadt.to_le_bytes()));
@@ -205,37 +209,32 @@ fn fadt_body(facs: u64, dsdt: u64) -> Vec<u8> {
     fadt.split_off(HEADER_BYTES)
 }
 
-/// The DSDT behind its header: `Name (\_S5, Package () { SLP_TYPa, SLP_TYPb, 0, 0 })`.
-fn dsdt() -> Vec<u8> {
+/// The DSDT behind its header: `Name (\_S5, Package () { SLP_TYPa, SLP_TYPb, 0, 0 })`, and the virtio
+/// devices that are there.
+fn dsdt(devices: &Devices) -> Vec<u8> {
     let elements = [SLEEP_TYPE_S5, 0, 0, 0];
-    aml::name(b"\\_S5_", &aml::package(&elements.map(aml::byte)))
+    let mut terms = aml::name(b"\\_S5_", &aml::package(&elements.map(aml::byte)));
+    let slots: Vec<_> = Slot::ALL.into_iter().filter(|slot| slot.is_there(devices)).collect();
+    if !slots.is_empty() {
+        let objects: Vec<_> = slots.into_iter().map(virtio).collect();
+        terms.extend(aml::scope(b"\\_SB_", &objects.concat()));
+    }
+    terms
 }
 
-/// The little AML that is needed (ACPI 6.5 §20.2.5, "Term Objects Encoding").
-mod aml {
-    const NAME_OP: u8 = 0x08;
-    const BYTE_PREFIX: u8 = 0x0a;
-    const PACKAGE_OP: u8 = 0x12;
-
-    /// An integer of one byte.
-    pub(super) fn byte(value: u8) -> Vec<u8> {
-        vec![BYTE_PREFIX, value]
-    }
-
-    /// A package. Its length fits the one-byte form of PkgLength, up to 63, which counts itself.
-    pub(super) fn package(elements: &[Vec<u8>]) -> Vec<u8> {
-        let contents = elements.concat();
-        let length = contents.len() + 2;
-        assert!(length < 64, "the packages here are small");
-        let mut package = vec![PACKAGE_OP, length as u8, elements.len() as u8];
-        package.extend(contents);
-        package
-    }
-
-    /// An object under a name, which is padded to segments of four characters.
-    pub(super) fn name(name: &[u8], object: &[u8]) -> Vec<u8> {
-        [&[NAME_OP], name, object].concat()
-    }
+/// A virtio device behind memory-mapped registers, by the `_HID` that is registered for it.
+fn virtio(slot: Slot) -> Vec<u8> {
+    let number = slot as u8;
+    let resources = [
+        aml::memory_32_fixed(slot.base() as u32, REGISTERS as u32),
+        aml::level_interrupt(slot.irq().into()),
+    ];
+    let objects = [
+        aml::name(b"_HID", &aml::string(b"LNRO0005")),
+        aml::name(b"_UID", &aml::byte(number)),
+        aml::name(b"_CRS", &aml::resources(&resources.concat())),
+    ];
+    aml::device(&[b'V', b'R', b'T', b'0' + number], &objects.concat())
 }
 
 #[cfg(test)]
@@ -246,8 +245,8 @@ mod tests {
 
     /// The low mebibyte with the tables in it, and the address of the RSDP.
     fn written() -> (Vec<u8>, usize) {
-        let mut memory = without_rom(Sizes { ram: 2 * MIB, monitor: 0 }).unwrap();
-        let rsdp = write(&mut memory) as usize;
+        let mut memory = without_rom(Sizes { ram: 2 * MIB, disk: 0, monitor: 0 }).unwrap();
+        let rsdp = write(&mut memory, &Devices::NONE) as usize;
         let mut bytes = vec![0; MIB as usize];
         memory.read(0, &mut bytes);
         (bytes, rsdp)
@@ -300,6 +299,20 @@ mod tests {
     /// As `iasl` encodes `Name (\_S5, Package (4) { 0x0, ... })`, but with byte constants.
     #[test]
     fn the_dsdt_names_the_sleep_type_of_power_off() {
-        assert_eq!(dsdt(), b"\x08\\_S5_\x12\x0a\x04\x0a\x00\x0a\x00\x0a\x00\x0a\x00");
+        assert_eq!(dsdt(&Devices::NONE), b"\x08\\_S5_\x12\x0a\x04\x0a\x00\x0a\x00\x0a\x00\x0a\x00");
+    }
+
+    /// As `iasl` encodes a device with Memory32Fixed and Interrupt.
+    #[test]
+    fn a_disk_is_named_with_its_registers_and_its_interrupt() {
+        let body = dsdt(&Devices { disk_bytes: 4096, ..Devices::NONE });
+        let at = |text: &[u8]| body.windows(text.len()).position(|window| window == text);
+        let scope = at(b"\x10\x47\x05\\_SB_\x5b\x82\x4e\x04VRT1").expect("scope and device");
+        assert_eq!(body.len() - scope, 1 + 0x57, "the lengths count to the end");
+        assert!(at(b"\x08_HID\x0dLNRO0005\0").is_some());
+        let memory = b"\x86\x09\x00\x01\x00\x10\xb0\xfe\x00\x02\x00\x00";
+        let interrupt = b"\x89\x06\x00\x01\x01\x0b\x00\x00\x00";
+        assert!(at(memory).is_some() && at(interrupt).is_some());
+        assert!(body.ends_with(b"\x79\x00"));
     }
 }

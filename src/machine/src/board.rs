@@ -5,18 +5,21 @@
 //! bus does it. Ports without a chip read as ones and drop what is written.
 //! Time: a port access takes as long as a bus cycle, during which the CPU waits. Guests count on
 //! it (Linux reads a port to let a microsecond pass), and polling takes fewer instructions.
-//! Not modelled: PCI (its configuration ports answer as an empty board's would), device memory
-//! (nobody drives it).
+//! Not modelled: PCI (its configuration ports answer as an empty board's would); in device memory there
+//! are virtio devices alone.
 
 use crate::chips::{Chip, Chips, Request, Sinks, decode};
 use crate::config::Config;
+use crate::save::RestoreError;
 use crate::stats::BoardCounts;
 use crate::time::Clock;
-use cutaway_cpu::{Bus, Event, Pins};
+use crate::virtio::{self, BoardDma, Reached, Virtio};
+use cutaway_cpu::{Bus, Event, Pins, Vcpu};
 use cutaway_devices::{GuestTime, OPEN_BUS};
 use cutaway_isa::{Vector, Width};
 use cutaway_memory::GuestMemory;
 use cutaway_state::{Section, State, StateError};
+use cutaway_vmm::Vm;
 use std::ops::RangeInclusive;
 
 /// How long a port access keeps the ISA bus busy: an 8-bit cycle of six clocks at 8.33 MHz and the
@@ -49,6 +52,9 @@ pub struct PortAccess {
 pub(crate) struct Board {
     memory: GuestMemory,
     chips: Chips,
+    virtio: Virtio,
+    /// Where devices have reached into memory, until the CPU is told.
+    reached: Vec<Reached>,
     clock: Clock,
     debug_exit: Option<u16>,
     /// The tick of the next event, `u64::MAX` if there is none.
@@ -70,6 +76,8 @@ impl Board {
         let mut board = Self {
             memory,
             chips: Chips::new(config),
+            virtio: Virtio::new(&config.devices),
+            reached: Vec::new(),
             clock,
             debug_exit: config.debug_exit,
             deadline: u64::MAX,
@@ -133,14 +141,19 @@ impl Board {
     pub(crate) fn sections(&self) -> Result<Vec<Section>, StateError> {
         let mut sections = vec![Section::encode("request", 1, &self.request)?];
         sections.extend(self.chips.sections()?);
+        sections.extend(self.virtio.sections()?);
         Ok(sections)
     }
 
     /// Replaces the state of everything but memory as of this tick.
-    pub(crate) fn load(&mut self, state: &State, ticks: u64) -> Result<(), StateError> {
+    pub(crate) fn load(&mut self, state: &State, ticks: u64) -> Result<(), RestoreError> {
         self.request = state.section("request")?.decode(1)?;
         self.port_access = None;
+        self.reached.clear();
         self.chips.load(state, self.now(ticks))?;
+        if !self.virtio.load(state)? {
+            return Err(RestoreError::Unfit { what: "the virtio devices" });
+        }
         self.settle();
         Ok(())
     }
@@ -173,8 +186,52 @@ impl Board {
     pub(crate) fn advance(&mut self, ticks: u64) {
         if ticks >= self.deadline {
             self.counts.deadlines += 1;
-            self.chips.advance(self.now(ticks), &mut self.sinks);
+            self.advance_to(self.now(ticks));
             self.settle();
+        }
+    }
+
+    /// Lets happen what is due, in the order of time.
+    fn advance_to(&mut self, now: GuestTime) {
+        while let Some(at) = self.virtio.next_event().filter(|at| *at <= now) {
+            self.chips.advance(at, &mut self.sinks);
+            let (memory, reached) = (&mut self.memory, &mut self.reached);
+            self.virtio.advance(at, &mut BoardDma { memory, reached });
+            self.wire_virtio(at);
+        }
+        self.chips.advance(now, &mut self.sinks);
+    }
+
+    fn wire_virtio(&mut self, now: GuestTime) {
+        for (line, level) in self.virtio.lines() {
+            self.chips.set_line(line, level, now);
+        }
+    }
+
+    /// The virtio devices.
+    pub(crate) fn virtio(&self) -> &Virtio {
+        &self.virtio
+    }
+
+    /// Changes virtio devices from outside.
+    pub(crate) fn change_virtio<R>(
+        &mut self,
+        ticks: u64,
+        change: impl FnOnce(&mut Virtio, &mut BoardDma<'_>) -> R,
+    ) -> R {
+        let (memory, reached) = (&mut self.memory, &mut self.reached);
+        let result = change(&mut self.virtio, &mut BoardDma { memory, reached });
+        self.wire_virtio(self.now(ticks));
+        self.settle();
+        result
+    }
+
+    /// Tells CPU and monitor where devices have reached into memory.
+    #[inline]
+    pub(crate) fn tell_reached(&mut self, vcpu: &mut Vcpu, vm: Option<&mut Vm>) {
+        if !self.reached.is_empty() {
+            let reached = std::mem::take(&mut self.reached);
+            virtio::tell(&reached, vcpu, vm, &mut self.memory);
         }
     }
 
@@ -196,7 +253,7 @@ impl Board {
 
     /// Works out the deadline again.
     fn settle(&mut self) {
-        let next = self.chips.next_event();
+        let next = self.chips.next_event().into_iter().chain(self.virtio.next_event()).min();
         self.deadline = next.map_or(u64::MAX, |at| self.clock.ticks(at.as_ns()));
     }
 
@@ -244,13 +301,22 @@ impl Bus for Board {
         self.note_port(port, width, true, value, at);
     }
 
-    fn mmio_read(&mut self, _address: u64, width: Width, _at: u64) -> u64 {
+    fn mmio_read(&mut self, address: u64, width: Width, _at: u64) -> u64 {
         self.counts.mmio_reads += 1;
-        width.mask()
+        match Virtio::decode(address) {
+            Some(selected) => self.virtio.read(selected, width),
+            None => width.mask(),
+        }
     }
 
-    fn mmio_write(&mut self, _address: u64, _width: Width, _value: u64, _at: u64) {
+    fn mmio_write(&mut self, address: u64, width: Width, value: u64, at: u64) {
         self.counts.mmio_writes += 1;
+        if let Some(selected) = Virtio::decode(address) {
+            let now = self.now(at);
+            self.virtio.write(selected, width, value, now);
+            self.wire_virtio(now);
+            self.settle();
+        }
     }
 
     fn pins(&self) -> Pins {

@@ -10,6 +10,7 @@ use crate::com_port::ComPort;
 use crate::config::Config;
 use crate::fault::IrqWires;
 use crate::memory_map::{high_memory_bytes, low_memory_end};
+use crate::virtio::Virtio;
 use crate::wiring::{irq, port};
 use cutaway_devices::{
     AcpiPm, CharSink, CoprocessorError, Ctx, DebugConsole, DebugExit, GuestTime, Kbc, PicPair, Pit,
@@ -108,7 +109,7 @@ impl Sinks {
 /// A chip and what it shows of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChipView {
-    /// `pic`, `pit`, `rtc`, `kbc`, `com1` to `com4`.
+    /// `pic`, `pit`, `rtc`, `kbc`, `com1` to `com4`; `balloon`, `disk` if they are there.
     pub name: String,
     /// Its registers, pins and buffers.
     pub readings: Vec<Reading>,
@@ -118,6 +119,7 @@ pub struct ChipView {
 #[derive(Clone, Debug)]
 pub struct ChipState {
     pub(crate) chips: Chips,
+    pub(crate) virtio: Virtio,
     pub(crate) now: GuestTime,
 }
 
@@ -125,7 +127,9 @@ impl ChipState {
     /// Chips by name, with what each showed of itself at that instant.
     #[must_use]
     pub fn views(&self) -> Vec<ChipView> {
-        self.chips.inspect(self.now)
+        let virtio = self.virtio.inspect().into_iter();
+        let virtio = virtio.map(|(name, readings)| ChipView { name: name.to_owned(), readings });
+        self.chips.inspect(self.now).into_iter().chain(virtio).collect()
     }
 }
 
@@ -355,7 +359,7 @@ impl Chips {
     }
 
     /// Drives an interrupt request line.
-    fn set_line(&mut self, line: u8, level: bool, now: GuestTime) {
+    pub(crate) fn set_line(&mut self, line: u8, level: bool, now: GuestTime) {
         let level = self.irq_wires.drive(line, level, now);
         self.pic.set_irq(line, level);
     }

@@ -37,7 +37,29 @@ pub struct Config {
     pub paging: Paging,
     /// The monitor shows the guest KVM's clock and steal time; by hardware assistance alone.
     pub kvm: bool,
+    /// What is plugged in beyond what every PC has.
+    pub devices: Devices,
 }
+
+/// Virtio devices of a machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Devices {
+    /// A memory balloon.
+    pub balloon: bool,
+    /// A disk whose medium can have so many bytes, up to [`MAX_DISK`]; none if zero. Its contents are
+    /// zeros at the start, and a part of the machine's state.
+    pub disk_bytes: u64,
+    /// The disk has no medium at the start.
+    pub disk_empty: bool,
+}
+
+impl Devices {
+    /// None of them.
+    pub const NONE: Self = Self { balloon: false, disk_bytes: 0, disk_empty: false };
+}
+
+/// The most bytes of a disk.
+pub const MAX_DISK: u64 = 256 * MIB;
 
 /// What a reset by the guest does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +88,7 @@ impl Config {
             umip: false,
             paging: Paging::default(),
             kvm: false,
+            devices: Devices::NONE,
         }
     }
 
@@ -93,7 +116,7 @@ impl Config {
 
     pub(crate) fn sizes(&self) -> Sizes {
         let monitor = if self.model.is_some() { MONITOR_BYTES } else { 0 };
-        Sizes { ram: self.memory_bytes, monitor }
+        Sizes { ram: self.memory_bytes, disk: self.devices.disk_bytes, monitor }
     }
 
     pub(crate) fn check(&self) -> Result<(), MachineError> {
@@ -106,6 +129,10 @@ impl Config {
         }
         if self.kvm && self.model != Some(Model::Hardware) {
             return Err(MachineError::NoKvm);
+        }
+        let disk = self.devices.disk_bytes;
+        if disk > MAX_DISK || !disk.is_multiple_of(PAGE_SIZE) {
+            return Err(MachineError::DiskSize { bytes: disk });
         }
         Ok(())
     }
@@ -136,6 +163,15 @@ pub enum MachineError {
     /// KVM's interface without a monitor that can intercept CPUID and its MSRs.
     #[error("KVM's interface takes a guest by the model hardware")]
     NoKvm,
+    /// An impossible disk.
+    #[error(
+        "the disk cannot have {bytes} bytes: it takes up to {} MiB, in whole 4 KiB",
+        MAX_DISK >> 20
+    )]
+    DiskSize {
+        /// What was asked for.
+        bytes: u64,
+    },
     /// What it should start cannot be started.
     #[error(transparent)]
     Boot(#[from] BootError),

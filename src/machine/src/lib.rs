@@ -22,14 +22,15 @@ mod save;
 mod stats;
 mod stops;
 mod time;
+mod virtio;
 mod wiring;
 
 pub use board::{EventSink, PortAccess};
 pub use boot::{Boot, BootError, KernelKind, LinuxHeader, kernel_kind};
 pub use chips::{ChipState, ChipView};
-pub use config::{Config, MachineError, OnReset};
+pub use config::{Config, Devices, MAX_DISK, MachineError, OnReset};
 pub use cutaway_cpu::{CpuModel, CpuNameError, Event, Touch, TraceClasses, Unimplemented, Watch};
-pub use cutaway_devices::{CharSink, GuestTime, Reading, Unconnected};
+pub use cutaway_devices::{BalloonSize, CharSink, GuestTime, Reading, Unconnected};
 pub use cutaway_state::StateHash;
 pub use cutaway_vmm::{
     Direct, Exits, Kind, Model, Options, Paging, Reason, Sensitive, ShadowCounts, Translated,

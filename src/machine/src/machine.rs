@@ -15,7 +15,7 @@ use crate::fault::Fault;
 use crate::post;
 use crate::stats::{ExitCounts, Stats};
 use cutaway_cpu::{Bus, Exit, Pins, Touch, TraceClasses, Unimplemented, Vcpu};
-use cutaway_devices::{CharSink, GuestTime};
+use cutaway_devices::{BalloonSize, CharSink, GuestTime};
 use cutaway_isa::Vector;
 use cutaway_memory::{GuestMemory, PAGE_SIZE};
 use cutaway_state::PageHashes;
@@ -71,6 +71,11 @@ pub enum Input {
     Fault(Fault),
     /// The host took so many ticks from a guest that can see it ([`Config::kvm`]).
     Stolen(u64),
+    /// The host wants a balloon of so many pages of 4 KiB.
+    Balloon(u32),
+    /// The disk gets a medium with these contents, in place of what it has, if it fits; without
+    /// bytes it is taken out.
+    Disk(Vec<u8>),
 }
 
 /// Takes down all inputs, so that they can be given again.
@@ -103,6 +108,7 @@ impl Machine {
             sizes: config.sizes(),
             long_mode: config.cpu.has_long_mode(),
             rng_seed: config.rng_seed,
+            devices: config.devices,
         };
         let (mut memory, entry) = boot::load(boot, &circumstances)?;
         let mut vcpu = Vcpu::new(config.cpu);
@@ -143,6 +149,7 @@ impl Machine {
     pub fn run_until(&mut self, limit: u64) -> Stop {
         loop {
             self.board.advance(self.ticks());
+            self.board.tell_reached(&mut self.vcpu, self.vm.as_mut());
             if let Some(stop) = self.board.take_request().and_then(|r| self.serve(r)) {
                 self.flush_output();
                 return stop;
@@ -226,6 +233,7 @@ impl Machine {
             Request::ResetCpu => {}
             Request::ResetBoard => {
                 self.board.touch(self.vcpu.ticks(), |chips, now, _| chips.reset(now));
+                self.board.change_virtio(self.vcpu.ticks(), |virtio, _| virtio.reset());
             }
         }
         self.vcpu.reset();
@@ -278,13 +286,21 @@ impl Machine {
                 }
                 return;
             }
+            Input::Balloon(pages) => {
+                return self.board.change_virtio(at, |virtio, _| virtio.want_balloon(*pages));
+            }
+            Input::Disk(contents) => {
+                return self.board.change_virtio(at, |virtio, dma| {
+                    virtio.change_disk(contents, dma);
+                });
+            }
             _ => {}
         }
         self.board.touch(at, |chips, now, _| match input {
             Input::Serial { port, bytes } => chips.send_to_com(*port, bytes, now),
             Input::Key(scan_codes) => chips.send_key(scan_codes, now),
             Input::PowerButton => chips.press_power_button(now),
-            Input::Fault(_) | Input::Stolen(_) => {}
+            Input::Fault(_) | Input::Stolen(_) | Input::Balloon(_) | Input::Disk(_) => {}
         });
     }
 
@@ -358,13 +374,36 @@ impl Machine {
     /// The chips that can be looked into, with what each shows of itself now.
     #[must_use]
     pub fn chips(&self) -> Vec<ChipView> {
-        self.board.chips().inspect(GuestTime::from_ns(self.guest_ns()))
+        self.chip_state().views()
     }
 
     /// The chips at this instant, to be looked at when the machine has gone on.
     #[must_use]
     pub fn chip_state(&self) -> ChipState {
-        ChipState { chips: self.board.chips().clone(), now: GuestTime::from_ns(self.guest_ns()) }
+        let (chips, virtio) = (self.board.chips().clone(), self.board.virtio().clone());
+        ChipState { chips, virtio, now: GuestTime::from_ns(self.guest_ns()) }
+    }
+
+    /// The balloon of a guest whose driver is at work.
+    #[must_use]
+    pub fn balloon(&self) -> Option<BalloonSize> {
+        self.board.virtio().balloon()
+    }
+
+    /// What is on the disk's medium; empty if there is none.
+    #[must_use]
+    pub fn disk_contents(&self) -> Vec<u8> {
+        let (bytes, _) = self.board.virtio().disk().unwrap_or_default();
+        let mut contents = vec![0; bytes as usize];
+        let memory = self.board.memory_ref();
+        memory.backing().read(memory.mapped_bytes() as usize, &mut contents);
+        contents
+    }
+
+    /// The most bytes that a medium of the disk can have; zero if there is no disk.
+    #[must_use]
+    pub fn disk_room(&self) -> u64 {
+        self.board.virtio().disk().map_or(0, |(_, room)| room)
     }
 
     /// The last code that the guest wrote to the POST port, 80h.

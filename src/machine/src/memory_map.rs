@@ -85,6 +85,8 @@ fn ram(memory_bytes: u64) -> impl Iterator<Item = (u64, u64)> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sizes {
     pub(crate) ram: u64,
+    /// The medium of the disk, which no address leads to.
+    pub(crate) disk: u64,
     /// What a monitor has for itself, behind all that the guest can reach.
     pub(crate) monitor: u64,
 }
@@ -122,10 +124,10 @@ pub(crate) fn of_backing(
     Ok(memory)
 }
 
-/// Bytes of the backing: all RAM, the ROM or what lies in its place, and the monitor's.
+/// Bytes of the backing: all RAM, the ROM or what lies in its place, the disk's, and the monitor's.
 pub(crate) fn capacity(sizes: Sizes, rom_bytes: Option<u64>) -> u64 {
     let ram = ram(sizes.ram).map(|(_, len)| len).sum::<u64>();
-    ram + rom_bytes.unwrap_or(ROM_WINDOW_BYTES) + sizes.monitor
+    ram + rom_bytes.unwrap_or(ROM_WINDOW_BYTES) + sizes.disk + sizes.monitor
 }
 
 fn add_ram(memory: &mut GuestMemory, memory_bytes: u64) -> Result<(), MemoryError> {
@@ -174,7 +176,7 @@ mod tests {
         let mut image = vec![0x11; 256 * 1024];
         image[256 * 1024 - 16] = 0x22;
         image[128 * 1024] = 0x33;
-        let memory = with_rom(Sizes { ram: MIB, monitor: 0 }, &image).unwrap();
+        let memory = with_rom(Sizes { ram: MIB, disk: 0, monitor: 0 }, &image).unwrap();
 
         let byte = |address| {
             let mut byte = [0];
@@ -191,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_rom_of_one_page_shows_at_the_top_alone() {
-        let memory = with_rom(Sizes { ram: MIB, monitor: 0 }, &[0x11; 4096]).unwrap();
+        let memory = with_rom(Sizes { ram: MIB, disk: 0, monitor: 0 }, &[0x11; 4096]).unwrap();
 
         assert!(matches!(memory.page(0xf_f000), PageKind::Rom(_)));
         assert_eq!(memory.page(0xf_e000), PageKind::Device);
@@ -199,7 +201,7 @@ mod tests {
 
     #[test]
     fn e820_covers_each_byte_once_and_all_usable_ranges_are_ram() {
-        let memory = without_rom(Sizes { ram: 5 * GIB, monitor: 0 }).unwrap();
+        let memory = without_rom(Sizes { ram: 5 * GIB, disk: 0, monitor: 0 }).unwrap();
 
         let map = e820(5 * GIB);
         for pair in map.windows(2) {

@@ -6,7 +6,7 @@
 
 use crate::board::Board;
 use crate::memory_map::{self, capacity};
-use crate::{Config, CpuModel, Machine, MachineError, OnReset};
+use crate::{Config, CpuModel, Devices, Machine, MachineError, OnReset};
 use cutaway_cpu::{CpuState, Translations, Vcpu};
 use cutaway_memory::{Backing, DirtyFor, MemoryError, PAGE_BITS, PAGE_SIZE};
 use cutaway_state::{PageHashes, Section, State, StateError, StateHash, StateHasher};
@@ -24,6 +24,8 @@ const MONITOR: &str = "monitor";
 const MODEL: &str = "model";
 /// What a guest sees of KVM's interface, if it has it.
 const KVM: &str = "kvm";
+/// Devices beyond those of every PC, if there are any.
+const DEVICES: &str = "devices";
 /// No run gets so far in a thousand years; arithmetic beyond it would overflow.
 const MAX_TICKS: u64 = 1 << 62;
 
@@ -97,7 +99,7 @@ impl Configuration {
 
     fn read(state: &State) -> Result<Self, RestoreError> {
         let this: Self = state.section("machine")?.decode(1)?;
-        this.config(None)?.check()?;
+        this.config(None, devices(state)?)?.check()?;
         let is_rom = |bytes: u64| {
             (PAGE_SIZE..=crate::boot::MAX_ROM_BYTES).contains(&bytes)
                 && bytes.is_multiple_of(PAGE_SIZE)
@@ -108,7 +110,7 @@ impl Configuration {
         Ok(this)
     }
 
-    fn config(&self, monitor: Option<Monitor>) -> Result<Config, RestoreError> {
+    fn config(&self, monitor: Option<Monitor>, devices: Devices) -> Result<Config, RestoreError> {
         let Self { memory_bytes, ips, rtc_start, debug_exit, rng_seed, cpu_seed, on_reset, .. } =
             *self;
         let Some(cpu) = CpuModel::by_name(&self.cpu) else {
@@ -127,6 +129,7 @@ impl Configuration {
             umip: monitor.is_some_and(|monitor| monitor.options.umip),
             paging: monitor.map_or(Paging::default(), |monitor| monitor.options.paging),
             kvm: monitor.is_some_and(|monitor| monitor.kvm),
+            devices,
         })
     }
 }
@@ -154,10 +157,18 @@ impl Monitor {
     }
 }
 
+/// The devices of a state's machine beyond those of every PC.
+fn devices(state: &State) -> Result<Devices, StateError> {
+    match state.section(DEVICES) {
+        Ok(section) => section.decode(1),
+        Err(_) => Ok(Devices::NONE),
+    }
+}
+
 /// Bytes of memory, RAM and ROM, that belong to a state.
 pub fn memory_len(state: &State) -> Result<u64, RestoreError> {
     let configuration = Configuration::read(state)?;
-    let config = configuration.config(Monitor::read(state)?)?;
+    let config = configuration.config(Monitor::read(state)?, devices(state)?)?;
     Ok(capacity(config.sizes(), configuration.rom_bytes))
 }
 
@@ -183,6 +194,9 @@ impl Machine {
         ];
         if self.config().cpu.has_svm() {
             sections.push(Section::encode(SVM, 1, self.vcpu().svm())?);
+        }
+        if self.config().devices != Devices::NONE {
+            sections.push(Section::encode(DEVICES, 1, &self.config().devices)?);
         }
         sections.extend(self.board().sections()?);
         if let Some(vm) = self.vm() {
@@ -211,7 +225,7 @@ impl Machine {
     /// A machine in this state. The backing holds its [`memory_len`] bytes of memory.
     pub fn restore(state: &State, backing: Backing) -> Result<Self, RestoreError> {
         let configuration = Configuration::read(state)?;
-        let config = configuration.config(Monitor::read(state)?)?;
+        let config = configuration.config(Monitor::read(state)?, devices(state)?)?;
         let (sizes, rom_bytes) = (config.sizes(), configuration.rom_bytes);
         if backing.len() as u64 != capacity(sizes, rom_bytes) {
             return Err(RestoreError::Unfit { what: "the size of the memory" });
@@ -236,7 +250,8 @@ impl Machine {
     /// Whether the state is of a machine configured as this one.
     pub(crate) fn is_like(&self, state: &State) -> Result<bool, RestoreError> {
         Ok(Configuration::read(state)? == Configuration::of(self.config(), self.rom_bytes())
-            && Monitor::read(state)? == Monitor::of(self))
+            && Monitor::read(state)? == Monitor::of(self)
+            && devices(state)? == self.config().devices)
     }
 
     /// Puts the machine into a state of its own, or of one configured alike. The bytes of memory

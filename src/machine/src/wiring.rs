@@ -34,6 +34,8 @@ pub(crate) mod irq {
     pub(crate) const RTC: u8 = 8;
     pub(crate) const SCI: u8 = 9;
     pub(crate) const MOUSE: u8 = 12;
+    /// The virtio devices.
+    pub(crate) const VIRTIO: [u8; 2] = [10, 11];
     pub(crate) const COPROCESSOR: u8 = 13;
     /// COM1 to COM4, which share two lines.
     pub(crate) const COM: [u8; 4] = [4, 3, 4, 3];

@@ -214,6 +214,13 @@ impl GuestMemory {
         (address - region.start < region.len).then_some(region)
     }
 
+    /// Bytes of the backing that regions were added over, from its beginning on; what follows is for
+    /// somebody else.
+    #[must_use]
+    pub fn mapped_bytes(&self) -> u64 {
+        self.used as u64
+    }
+
     /// The bytes themselves, by offset.
     #[must_use]
     pub fn backing(&self) -> &Backing {
@@ -281,12 +288,22 @@ impl GuestMemory {
         self.regions.iter().any(|region| region.rom && inside(region))
     }
 
-    /// Whether the backing page at `offset` was written since the last [`Self::clear_dirty`] of
-    /// everyone.
+    /// Whether the backing page at `offset` is touched, and was written since the last
+    /// [`Self::clear_dirty`] of everyone: another write changes no mark.
     #[must_use]
     pub fn is_dirty(&self, offset: usize) -> bool {
         let page = offset >> PAGE_BITS;
-        self.dirty.iter().all(|dirty| dirty[page / 64] >> (page % 64) & 1 != 0)
+        let mut marks = self.dirty.iter().chain([&self.touched]);
+        marks.all(|marks| marks[page / 64] >> (page % 64) & 1 != 0)
+    }
+
+    /// Fills the backing page at `offset` with zeros, as if nobody had ever written to it. The vCPU must be
+    /// told, so that it notices writes again.
+    pub fn release(&mut self, offset: usize) {
+        let page = offset >> PAGE_BITS;
+        self.mark_dirty(offset);
+        self.backing.fill(page << PAGE_BITS, 0, PAGE_SIZE as usize);
+        self.touched[page / 64] &= !(1 << (page % 64));
     }
 
     /// Forgets what is dirty for one. The vCPU must be told, so that it notices writes again.

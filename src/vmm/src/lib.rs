@@ -39,6 +39,7 @@ pub use exits::{Exits, Reason};
 pub use kvm::{Kvm, KvmState};
 pub use model::{Model, Options};
 pub use nested::{HeldCounts, Resident};
+pub use overcommit::Touched;
 pub use paging::Paging;
 pub use physical::MONITOR_BYTES;
 pub use saved::SavedVm;

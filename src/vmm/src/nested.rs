@@ -17,6 +17,8 @@ const US: u64 = 1 << 2;
 const A: u64 = 1 << 5;
 const D: u64 = 1 << 6;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+/// Tables that a page may need: a root, and three on the way.
+const TABLES_OF_A_PAGE: u64 = 4;
 
 /// What a host does with a page of a guest that it does not let the guest have alone and at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +49,9 @@ pub struct HeldCounts {
     pub copied: u64,
     /// Accesses to pages on the host's disk.
     pub read_in: u64,
+    /// Of these, pages that were read in for nothing but to be written to the guest's own disk: double
+    /// paging.
+    pub paged_twice: u64,
 }
 
 /// The nested page tables of a guest.
@@ -115,8 +120,7 @@ impl NestedTables {
             None => {}
         }
         let mut dropped = false;
-        // Three tables on the way at most.
-        if self.pool.left() < 4 {
+        if self.pool.left() < TABLES_OF_A_PAGE {
             self.pool.clear();
             self.root = None;
             dropped = true;
@@ -152,6 +156,28 @@ impl NestedTables {
     /// Lets the guest read a page that is the same as others.
     pub(crate) fn share(&mut self, memory: &mut GuestMemory, address: u64) {
         self.hold(memory, address, Held::Shared);
+    }
+
+    /// A device reads or writes a page in the guest's place.
+    pub(crate) fn touch(&mut self, memory: &mut GuestMemory, address: u64, write: bool) {
+        let page = address & !(PAGE_SIZE - 1);
+        match self.held.get(&page) {
+            Some(Held::Out) => self.held_counts.paged_twice += u64::from(!write),
+            Some(Held::Shared) if write => {}
+            _ => return,
+        }
+        // As when the guest needs it. Without room for tables it is mapped when the guest does.
+        if self.pool.left() >= TABLES_OF_A_PAGE {
+            self.map(memory, page, write);
+        }
+    }
+
+    /// The guest gives a page up.
+    pub(crate) fn release(&mut self, memory: &mut GuestMemory, address: u64) {
+        self.held.remove(&(address & !(PAGE_SIZE - 1)));
+        if let Some(at) = self.leaf(memory, address) {
+            store(memory, at, 0);
+        }
     }
 
     /// Takes a page from the guest until the guest needs it.

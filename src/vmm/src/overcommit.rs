@@ -8,12 +8,23 @@
 //! Source: C. A. Waldspurger, "Memory Resource Management in VMware ESX Server" (2002).
 
 use cutaway_cpu::Vcpu;
-use cutaway_memory::GuestMemory;
+use cutaway_memory::{GuestMemory, PAGE_SIZE, PageKind};
 
 use crate::Model;
 use crate::nested::{HeldCounts, Resident};
 use crate::paging::Paging;
 use crate::vm::Vm;
+
+/// What a device does to a guest's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// It reads: the guest writes to its disk.
+    Read,
+    /// It writes.
+    Written,
+    /// It takes a page that the guest gives up, which is zeros now.
+    Released,
+}
 
 impl Vm {
     /// Whether a host can manage the guest's memory: it has nested page tables.
@@ -40,7 +51,33 @@ impl Vm {
         same.iter().for_each(|&address| self.nested.share(memory, address));
         unused.iter().for_each(|&address| self.nested.evict(memory, address));
         self.nested.forget_accesses(memory);
-        // Whoever runs next must not know of what was mapped before.
+        self.forget_translations(vcpu);
+    }
+
+    /// Takes note of what a device did to some bytes, by guest-physical address, within a page.
+    /// [`Self::forget_translations`] has to follow what was released.
+    pub fn memory_touched(
+        &mut self,
+        vcpu: &mut Vcpu,
+        memory: &mut GuestMemory,
+        (address, len): (u64, u64),
+        how: Touched,
+    ) {
+        if self.has_nested_tables() {
+            match how {
+                Touched::Released => self.nested.release(memory, address),
+                how => self.nested.touch(memory, address, how == Touched::Written),
+            }
+        }
+        if how != Touched::Read
+            && let PageKind::Ram(frame) = memory.page(address)
+        {
+            self.wrote(vcpu, memory, frame as u64 + (address & (PAGE_SIZE - 1)), len);
+        }
+    }
+
+    /// Lets nobody know of what was mapped before.
+    pub fn forget_translations(&mut self, vcpu: &mut Vcpu) {
         if vcpu.svm().guest.is_some() {
             vcpu.flush();
         }

@@ -207,7 +207,7 @@ impl Vm {
     /// and it has no privilege. `Err` says what is wrong.
     pub fn audit(&self, memory: &GuestMemory) -> Result<(), String> {
         if self.model == Model::Hardware && self.paging == Paging::Nested {
-            return self.nested.audit(memory, self.layout.shadow.0);
+            return self.nested.audit(memory, memory.mapped_bytes());
         }
         let system = &self.world.system;
         let ring = system.segments[Seg::Cs as usize].selector & 3;

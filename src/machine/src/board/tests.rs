@@ -18,7 +18,10 @@ impl cutaway_devices::CharSink for Shared {
 
 fn board() -> Board {
     let cpu = CpuModel::by_name("486").expect("the 486 is there");
-    Board::new(&Config::new(cpu), with_rom(Sizes { ram: MIB, monitor: 0 }, &[0xf4; 4096]).unwrap())
+    Board::new(
+        &Config::new(cpu),
+        with_rom(Sizes { ram: MIB, disk: 0, monitor: 0 }, &[0xf4; 4096]).unwrap(),
+    )
 }
 
 /// ICW1 to ICW4 of the master: edge triggered, vectors from 20h, slave on line 2; all unmasked.

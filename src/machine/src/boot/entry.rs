@@ -160,7 +160,7 @@ mod tests {
     use crate::memory_map::{MIB, Sizes, without_rom};
 
     fn entered(entry: Entry) -> (CpuState, GuestMemory) {
-        let mut memory = without_rom(Sizes { ram: 16 * MIB, monitor: 0 }).unwrap();
+        let mut memory = without_rom(Sizes { ram: 16 * MIB, disk: 0, monitor: 0 }).unwrap();
         let mut cpu = CpuState::reset(0x600);
         entry.apply(&mut cpu, &mut memory);
         (cpu, memory)

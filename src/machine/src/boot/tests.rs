@@ -3,6 +3,7 @@
 use super::linux::tests::bz_image;
 use super::multiboot::tests::kernel as multiboot_kernel;
 use super::*;
+use crate::Devices;
 use crate::memory_map::MIB;
 use crate::memory_map::Sizes;
 
@@ -26,9 +27,10 @@ impl Bytes {
 const EXTREMES: [u8; 4] = [0x00, 0x7f, 0x80, 0xff];
 
 const SMALL: Circumstances = Circumstances {
-    sizes: Sizes { ram: 4 * MIB, monitor: 0 },
+    sizes: Sizes { ram: 4 * MIB, disk: 0, monitor: 0 },
     long_mode: true,
     rng_seed: Some([7; 32]),
+    devices: Devices::NONE,
 };
 
 fn boot(image: &[u8]) -> Result<(GuestMemory, Entry), BootError> {

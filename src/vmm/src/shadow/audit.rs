@@ -40,8 +40,8 @@ impl Shadow {
 
     fn guest_leaf(&self, memory: &GuestMemory, leaf: u64) -> Result<(), &'static str> {
         let frame = leaf & bit::ADDRESS;
-        if frame >= self.pool.start() {
-            return Err("into the monitor's memory");
+        if frame >= memory.mapped_bytes() {
+            return Err("out of the guest's memory");
         }
         let protected = memory.is_rom(frame as usize) || self.is_watched(frame);
         if protected && leaf & bit::RW != 0 {

@@ -55,11 +55,6 @@ impl Pool {
         self.free.len() as u64 + (self.end - self.fresh) / PAGE_SIZE
     }
 
-    /// Where it begins, and with it the monitor's memory.
-    pub(crate) fn start(&self) -> u64 {
-        self.start
-    }
-
     pub(crate) fn clear(&mut self) {
         *self = Self::new(self.start, self.end);
     }

@@ -1,6 +1,7 @@
 //! Loading a small bzImage of our own, and reading the headers of installed kernels.
 
 use super::*;
+use crate::Devices;
 use crate::boot::{Boot, Circumstances, KernelKind, kernel_kind, load};
 use crate::memory_map::Sizes;
 
@@ -39,9 +40,10 @@ struct Case {
 impl Case {
     fn new() -> Self {
         let circumstances = Circumstances {
-            sizes: Sizes { ram: 16 * MIB, monitor: 0 },
+            sizes: Sizes { ram: 16 * MIB, disk: 0, monitor: 0 },
             long_mode: true,
             rng_seed: None,
+            devices: Devices::NONE,
         };
         let cmdline = "console=ttyS0".into();
         Self { image: bz_image(), initrd: vec![0x55; 5000], cmdline, circumstances }

@@ -1,6 +1,7 @@
 //! Loading small multiboot kernels of our own, in both formats.
 
 use super::*;
+use crate::Devices;
 use crate::boot::{Boot, Circumstances, load};
 use crate::memory_map::MIB;
 use crate::memory_map::Sizes;
@@ -29,9 +30,10 @@ fn by_address(code: &[u8]) -> Vec<u8> {
 
 fn start(image: &[u8], initrd: Option<&[u8]>) -> Result<(GuestMemory, Entry), BootError> {
     let circumstances = Circumstances {
-        sizes: Sizes { ram: 4 * MIB, monitor: 0 },
+        sizes: Sizes { ram: 4 * MIB, disk: 0, monitor: 0 },
         long_mode: false,
         rng_seed: None,
+        devices: Devices::NONE,
     };
     load(&Boot::Kernel { image, initrd, cmdline: "one two" }, &circumstances)
 }
