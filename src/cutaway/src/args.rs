@@ -16,6 +16,7 @@ const ONE_DASH: &[&str] = &[
     "-bios",
     "-cpu",
     "-debugcon",
+    "-device",
     "-gdb",
     "-initrd",
     "-kernel",
@@ -296,6 +297,11 @@ pub(crate) struct GuestArgs {
     /// Show a guest by the model hardware KVM's clock and steal time
     #[arg(long, requires = "model")]
     pub(crate) kvm: bool,
+
+    /// Plug in a device: virtio-balloon, or virtio-blk,size=16M; "help" lists them; can be given
+    /// again
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Vec<String>,
 
     /// Instructions in a second of guest time
     #[arg(long, value_name = "N", default_value_t = 1_000_000_000,

@@ -9,6 +9,7 @@ use cutaway::{
 };
 
 use crate::args::GuestArgs;
+use crate::device;
 use crate::exit::BAD_INPUT;
 use crate::failure::Failure;
 use crate::quantity::RtcStart;
@@ -70,6 +71,7 @@ fn config(args: &GuestArgs) -> Result<Config, Failure> {
         umip: args.umip,
         paging: paging.unwrap_or_default(),
         kvm: args.kvm,
+        devices: device::parse(&args.device)?,
         ..Config::new(cpu)
     })
 }

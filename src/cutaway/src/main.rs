@@ -5,6 +5,7 @@ mod args;
 mod asm;
 mod check;
 mod debug;
+mod device;
 mod disasm;
 mod exit;
 mod explain;

@@ -4,6 +4,7 @@ use cutaway::CpuModel;
 use cutaway::host::CLASSES;
 
 use crate::args::RunArgs;
+use crate::device::DEVICE_HELP;
 use crate::exit::DONE;
 use crate::failure::Failure;
 use crate::{guest, session};
@@ -12,6 +13,10 @@ use crate::{guest, session};
 pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     if args.guest.cpu == "help" {
         return Ok(list_cpus());
+    }
+    if args.guest.device.iter().any(|device| device == "help") {
+        print!("{DEVICE_HELP}");
+        return Ok(DONE);
     }
     if args.session.log_classes.as_deref() == Some("help") {
         return Ok(list_classes());
