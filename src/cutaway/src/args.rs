@@ -172,6 +172,8 @@ Examples:
       a started guest as the template of three more
   cutaway vm host --guest name=a --guest name=b --snapshot a@300000000 --revert a@600000000
       one guest goes back, and the other does not notice
+  cutaway vm host --guest name=a,disk=1M --guest name=b,drive=1M --move-disk a:b@500000000
+      a disk goes from one partition to another
 
 The models: trap (trap-and-emulate), translate (binary translation), para (paravirtualization),
 hardware (AMD SVM with nested paging).
@@ -196,13 +198,14 @@ pub(crate) enum VmCommand {
 /// `cutaway vm host`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct VmHostArgs {
-    /// A guest: name=N,model=M,shares=S,cap=PERCENT,memory=SIZE,kernel=FILE,kvm=on, each of which
-    /// can be left out; can be given again
+    /// A guest: name=N,model=M,shares=S,cap=PERCENT,memory=SIZE,kernel=FILE,initrd=FILE,append=TEXT,
+    /// kvm=on,balloon=on,disk=SIZE (or drive=SIZE, without a disk in it), each of which can be left
+    /// out; can be given again
     #[arg(short, long, value_name = "SPEC", required = true)]
     pub(crate) guest: Vec<String>,
 
-    /// Memory of the host that all guests share, such as 32M; by pages that are the same and, if that is
-    /// not enough, by taking unused ones, from guests with model=hardware
+    /// Memory of the host that all guests share, such as 32M; by pages that are the same, by balloons
+    /// and, if that is not enough, by taking unused pages, from guests with model=hardware
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     pub(crate) host_memory: Option<u64>,
 
@@ -233,6 +236,18 @@ pub(crate) struct VmHostArgs {
     /// Hold a guest to so many percent of the CPU from this tick on; can be given again
     #[arg(long, value_name = "NAME=PERCENT@TICKS")]
     pub(crate) cap: Vec<String>,
+
+    /// Ask a guest with a balloon to do with so much memory from this tick on; can be given again
+    #[arg(long, value_name = "NAME=SIZE@TICKS")]
+    pub(crate) balloon: Vec<String>,
+
+    /// Move memory from one guest to another, as their balloons allow; can be given again
+    #[arg(long, value_name = "FROM:TO=SIZE@TICKS")]
+    pub(crate) move_memory: Vec<String>,
+
+    /// Move the disk of one guest into the empty drive of another; can be given again
+    #[arg(long, value_name = "FROM:TO@TICKS")]
+    pub(crate) move_disk: Vec<String>,
 
     /// Stop after so many instructions of the CPU
     #[arg(long, value_name = "N", default_value_t = 1_000_000_000,

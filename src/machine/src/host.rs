@@ -11,10 +11,14 @@
 //! before each of its slices it is told what was stolen, by an input.
 
 mod copies;
+mod resources;
 
 use crate::{Input, Machine, PhysicalMemory, Stop};
 
 pub use copies::{CopyError, GuestSnapshot};
+pub use resources::ResourceError;
+
+use resources::Moving;
 
 /// Ticks that a guest runs before the next one's turn: a millisecond at the usual rate.
 const SLICE: u64 = 1_000_000;
@@ -93,6 +97,8 @@ pub struct Tenant {
     used_in_period: u64,
     stolen: u64,
     ready_since: u64,
+    /// Somebody has said how large its balloon shall be, so that the host leaves it alone.
+    balloon_by_hand: bool,
 }
 
 impl Tenant {
@@ -159,6 +165,8 @@ pub struct Host {
     now: u64,
     period: u64,
     memory: Option<PhysicalMemory>,
+    /// Memory on its way from one guest to another.
+    moves: Vec<Moving>,
 }
 
 impl Host {
@@ -183,6 +191,7 @@ impl Host {
             used_in_period: 0,
             stolen: 0,
             ready_since: self.now,
+            balloon_by_hand: false,
         });
         self.guests.len() - 1
     }
@@ -299,11 +308,8 @@ impl Host {
     /// none will ever run again by itself.
     pub fn step_before(&mut self, limit: u64) -> Option<Slice> {
         self.settle();
-        if let Some(memory) = &mut self.memory
-            && memory.is_due(self.now)
-        {
-            memory.balance(self.now, self.guests.iter_mut().map(|guest| &mut guest.machine));
-        }
+        self.settle_moves();
+        self.settle_memory();
         let at = self.now;
         let able = self.guests.iter().enumerate().filter(|(_, guest)| Self::may_run(guest));
         let Some(number) = able.min_by_key(|(number, guest)| (guest.pass, *number)) else {
@@ -334,6 +340,20 @@ impl Host {
             stop => guest.state = State::Ended(stop),
         }
         Some(Slice { at, ticks: ran, guest: Some(number) })
+    }
+
+    /// Shares and takes pages, if it is time.
+    fn settle_memory(&mut self) {
+        let Some(memory) = self.memory.as_mut().filter(|memory| memory.is_due(self.now)) else {
+            return;
+        };
+        memory.balance(self.now, self.guests.iter_mut().map(|guest| &mut guest.machine));
+        let by_itself = |guest: &Tenant| !guest.balloon_by_hand && guest.ended().is_none();
+        let guests = self.guests.iter_mut().enumerate().filter(|(_, guest)| by_itself(guest));
+        let guests = guests.map(|(number, guest)| (number, &mut guest.machine));
+        for number in memory.blow_balloons(guests) {
+            self.wake(number);
+        }
     }
 
     /// Lets time pass until a guest wakes or a capped one may go on.

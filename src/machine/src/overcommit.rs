@@ -1,9 +1,10 @@
 //! The memory of a host whose guests together believe to have more.
 //!
 //! Now and then the host looks at what its guests have mapped. Pages that were not written lately and
-//! have the same contents share one frame, until somebody writes (copy-on-write). If that is not
-//! enough, pages that were not used lately go to the host's disk, until they are needed. Both work by
-//! nested page tables; a guest without them keeps what it has touched.
+//! have the same contents share one frame, until somebody writes (copy-on-write). When memory runs
+//! short, guests with a balloon are asked for pages, which know best what they can do without. If that is
+//! not enough, pages that were not used lately go to the host's disk, until they are needed. Sharing and
+//! taking work by nested page tables; a guest without them keeps what it has touched, but for its balloon.
 //!
 //! The guests notice nothing but time that the host does not charge them.
 //!
@@ -16,8 +17,12 @@ use cutaway_memory::{GuestMemory, PAGE_SIZE, PageKind};
 use cutaway_state::StateHash;
 use cutaway_vmm::Resident;
 
-use crate::Machine;
+use crate::{Input, Machine};
 
+/// The most percent of its memory that a guest is asked for.
+const LARGEST_BALLOON: u64 = 65;
+/// Pages that a guest is asked for at least.
+const WORTH_ASKING: u32 = 64;
 /// Ticks between two looks.
 const INTERVAL: u64 = 20_000_000;
 
@@ -34,6 +39,10 @@ pub struct GuestPages {
     pub copied: u64,
     /// Pages that it needed back from the disk so far.
     pub read_in: u64,
+    /// Of these, pages that were read in for nothing but to be written to the guest's own disk.
+    pub paged_twice: u64,
+    /// Pages that it has given up, in its balloon.
+    pub balloon: u64,
 }
 
 /// The host's memory.
@@ -136,8 +145,38 @@ impl PhysicalMemory {
                 let counts = vm.held_counts();
                 books.out = vm.pages_out();
                 (books.copied, books.read_in) = (counts.copied, counts.read_in);
+                books.paged_twice = counts.paged_twice;
+            }
+            books.balloon = machine.balloon().map_or(0, |size| size.actual.into());
+        }
+    }
+}
+
+impl PhysicalMemory {
+    /// Asks guests with balloons for pages when memory runs short, and lets them have some back when there
+    /// is plenty. The result is who was asked.
+    pub(crate) fn blow_balloons<'a>(
+        &self,
+        machines: impl Iterator<Item = (usize, &'a mut Machine)>,
+    ) -> Vec<usize> {
+        let sized = |(number, machine): (usize, &'a mut Machine)| {
+            machine.balloon().map(|size| (number, machine, size))
+        };
+        let machines: Vec<_> = machines.filter_map(sized).collect();
+        let (short, plenty) = (self.frames / 8 * 7, self.frames / 4 * 3);
+        let count = machines.len().max(1) as u64;
+        let more = self.used.saturating_sub(short) / count;
+        let less = plenty.saturating_sub(self.used) / count;
+        let mut asked = Vec::new();
+        for (number, machine, size) in machines {
+            let most = machine.config().memory_bytes / PAGE_SIZE * LARGEST_BALLOON / 100;
+            let wanted = (u64::from(size.actual) + more).saturating_sub(less).min(most) as u32;
+            if wanted.abs_diff(size.wanted) >= WORTH_ASKING || wanted == 0 && size.wanted > 0 {
+                machine.input(&Input::Balloon(wanted));
+                asked.push(number);
             }
         }
+        asked
     }
 }
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use cutaway::machine::{CopyError, GuestSnapshot, Host, Share};
+use cutaway::machine::{CopyError, GuestSnapshot, Host, ResourceError, Share};
 
 use crate::args::VmHostArgs;
 use crate::exit::BAD_INPUT;
 use crate::failure::Failure;
+use crate::quantity::parse_memory;
 use crate::stats::grouped;
 
 /// The most clones of one guest at once.
@@ -23,6 +24,9 @@ enum Kind {
     Resume,
     Shares(u32),
     Cap(u32),
+    Balloon(u64),
+    MoveMemory(u64),
+    MoveDisk,
 }
 
 impl Kind {
@@ -35,6 +39,9 @@ impl Kind {
             Self::Resume => "--resume",
             Self::Shares(_) => "--shares",
             Self::Cap(_) => "--cap",
+            Self::Balloon(_) => "--balloon",
+            Self::MoveMemory(_) => "--move-memory",
+            Self::MoveDisk => "--move-disk",
         }
     }
 
@@ -44,6 +51,9 @@ impl Kind {
             Self::Clone(_) => "NAME*COUNT@TICKS",
             Self::Shares(_) => "NAME=SHARES@TICKS, shares from 1 to 10000",
             Self::Cap(_) => "NAME=PERCENT@TICKS, percent from 1 to 100",
+            Self::Balloon(_) => "NAME=SIZE@TICKS, such as web=32M@500000000",
+            Self::MoveMemory(_) => "FROM:TO=SIZE@TICKS, such as a:b=8M@500000000",
+            Self::MoveDisk => "FROM:TO@TICKS",
             _ => "NAME@TICKS",
         }
     }
@@ -58,7 +68,8 @@ struct Action {
 }
 
 impl Action {
-    /// NAME@TICKS; of a clone NAME*COUNT@TICKS too; of what a guest gets NAME=NUMBER@TICKS.
+    /// NAME@TICKS; of a clone NAME*COUNT@TICKS too; of what a guest gets NAME=NUMBER@TICKS. What goes from
+    /// one to another has FROM:TO for a name.
     fn parse(kind: Kind, text: &str) -> Result<Self, Failure> {
         let bad = |what: String| {
             Failure::new(BAD_INPUT, what, format!("{} takes {}", kind.option(), kind.form()))
@@ -67,6 +78,14 @@ impl Action {
             return Err(bad(format!("'{text}' has no @TICKS")));
         };
         let at = at.parse().map_err(|_| bad(format!("'{at}' is no count of ticks")))?;
+        if let Kind::Balloon(_) | Kind::MoveMemory(_) = kind {
+            let named = guest.rsplit_once('=');
+            let size = named.and_then(|(guest, size)| Some((guest, parse_memory(size).ok()?)));
+            let (guest, bytes) = size.ok_or_else(|| bad(format!("'{text}' does not fit")))?;
+            let balloon = matches!(kind, Kind::Balloon(_));
+            let kind = if balloon { Kind::Balloon(bytes) } else { Kind::MoveMemory(bytes) };
+            return Ok(Self { at, kind, guest: guest.to_owned() });
+        }
         if let Kind::Shares(most) | Kind::Cap(most) = kind {
             let named = guest.rsplit_once('=');
             let number = named.and_then(|(guest, number)| Some((guest, number.parse().ok()?)));
@@ -112,6 +131,9 @@ impl Actions {
             (Kind::Resume, &args.resume),
             (Kind::Shares(10_000), &args.shares),
             (Kind::Cap(100), &args.cap),
+            (Kind::Balloon(0), &args.balloon),
+            (Kind::MoveMemory(0), &args.move_memory),
+            (Kind::MoveDisk, &args.move_disk),
         ];
         let mut due = Vec::new();
         for (kind, texts) in asked {
@@ -144,13 +166,21 @@ impl Actions {
     }
 
     fn carry_out(&mut self, host: &mut Host, action: &Action) -> Result<(), Failure> {
-        let name = &action.guest;
-        let named = host.guests().iter().position(|guest| guest.name() == name);
-        let Some(number) = named else {
-            let names: Vec<_> = host.guests().iter().map(|guest| guest.name()).collect();
-            let what = format!("{}: there is no guest '{name}'", action.kind.option());
-            let then = format!("at tick {} there are {}", grouped(host.now()), names.join(", "));
-            return Err(Failure::new(BAD_INPUT, what, then));
+        let moves = matches!(action.kind, Kind::MoveMemory(_) | Kind::MoveDisk);
+        let (name, taker) = match action.guest.split_once(':').filter(|_| moves) {
+            Some((name, taker)) => (name, taker),
+            None if moves => {
+                let what = format!("'{}' names no two guests", action.guest);
+                let remedy = format!("{} takes {}", action.kind.option(), action.kind.form());
+                return Err(Failure::new(BAD_INPUT, what, remedy));
+            }
+            None => (action.guest.as_str(), action.guest.as_str()),
+        };
+        let number = number_of(host, action.kind, name)?;
+        let taker_number = number_of(host, action.kind, taker)?;
+        let unmoved = |error: ResourceError| {
+            let what = format!("{} {}: {error}", action.kind.option(), action.guest);
+            Failure::new(BAD_INPUT, what, remedy_of(&error))
         };
         let failed = |error: CopyError| {
             let what = format!("{} {name}: {error}", action.kind.option());
@@ -199,11 +229,51 @@ impl Actions {
                 host.set_share(number, share);
                 format!("{name} has at most {cap} % of the CPU")
             }
+            Kind::Balloon(bytes) => {
+                host.set_balloon(number, bytes).map_err(unmoved)?;
+                format!("{name} shall do with {} KiB", grouped(bytes >> 10))
+            }
+            Kind::MoveMemory(bytes) => {
+                host.move_memory(number, taker_number, bytes).map_err(unmoved)?;
+                format!("{} KiB begin to go from {name} to {taker}", grouped(bytes >> 10))
+            }
+            Kind::MoveDisk => {
+                host.move_disk(number, taker_number).map_err(unmoved)?;
+                format!("the disk of {name} is in {taker}")
+            }
         };
         self.done += &format!("{:>15}  {what}\n", grouped(host.now()));
         // The time hangs on the real host, so it stays out of what runs are compared by.
         eprintln!("cutaway: {what} in {:.2} ms", started.elapsed().as_secs_f64() * 1e3);
         Ok(())
+    }
+}
+
+/// The guest of a name.
+fn number_of(host: &Host, kind: Kind, name: &str) -> Result<usize, Failure> {
+    let named = host.guests().iter().position(|guest| guest.name() == name);
+    named.ok_or_else(|| {
+        let names: Vec<_> = host.guests().iter().map(|guest| guest.name()).collect();
+        let what = format!("{}: there is no guest '{name}'", kind.option());
+        let then = format!("at tick {} there are {}", grouped(host.now()), names.join(", "));
+        Failure::new(BAD_INPUT, what, then)
+    })
+}
+
+/// What to do about something that cannot be moved.
+fn remedy_of(error: &ResourceError) -> &'static str {
+    match error {
+        ResourceError::NoBalloon => {
+            "a guest has one with balloon=on, and its driver has to be started: the teaching kernel's \
+             by the command balloon, Linux's with the module virtio_balloon"
+        }
+        ResourceError::NoDisk | ResourceError::NoRoom { .. } => {
+            "a guest has a disk with disk=SIZE, and an empty drive for one with drive=SIZE"
+        }
+        ResourceError::TooSmall { .. } => {
+            "--balloon puts a part of its memory into its balloon first"
+        }
+        _ => "choose other guests, or less",
     }
 }
 

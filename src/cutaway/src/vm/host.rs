@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use cutaway::host::{FileUse, read_file};
-use cutaway::machine::{Host, Share, Slice};
+use cutaway::machine::{Devices, GuestPages, Host, Share, Slice};
 use cutaway::{Boot, Config, CpuModel, Machine, Model, OnReset};
 
 use indicatif::ProgressBar;
@@ -12,6 +12,7 @@ use indicatif::ProgressBar;
 use super::actions::Actions;
 use super::table::kernel_for;
 use crate::args::VmHostArgs;
+use crate::device::disk_bytes;
 use crate::exit::{BAD_INPUT, DONE, HOST_FAILED};
 use crate::failure::Failure;
 use crate::quantity::parse_memory;
@@ -29,14 +30,18 @@ struct Spec {
     share: Share,
     memory: u64,
     kernel: Option<String>,
+    initrd: Option<String>,
+    append: String,
     kvm: bool,
+    devices: Devices,
 }
 
 fn bad(what: String) -> Failure {
     Failure::new(
         BAD_INPUT,
         what,
-        "a guest is name=N,model=M,shares=S,cap=PERCENT,memory=SIZE,kernel=FILE,kvm=on",
+        "a guest is name=N,model=M,shares=S,cap=PERCENT,memory=SIZE,kernel=FILE,initrd=FILE,\
+         append=TEXT,kvm=on,balloon=on,disk=SIZE,drive=SIZE",
     )
 }
 
@@ -56,7 +61,10 @@ impl Spec {
             share: Share::default(),
             memory: 64 << 20,
             kernel: None,
+            initrd: None,
+            append: "console=ttyS0".to_owned(),
             kvm: false,
+            devices: Devices::NONE,
         };
         for word in text.split(',').filter(|word| !word.is_empty()) {
             let Some((key, value)) = word.split_once('=') else {
@@ -78,6 +86,13 @@ impl Spec {
                 "memory" => spec.memory = parse_memory(value).map_err(|_| unfit())?,
                 "kvm" => spec.kvm = parse_switch(value).ok_or_else(unfit)?,
                 "kernel" => spec.kernel = Some(value.to_owned()),
+                "initrd" => spec.initrd = Some(value.to_owned()),
+                "append" => spec.append = value.to_owned(),
+                "balloon" => spec.devices.balloon = parse_switch(value).ok_or_else(unfit)?,
+                "disk" | "drive" => {
+                    spec.devices.disk_bytes = disk_bytes(value)?;
+                    spec.devices.disk_empty = key == "drive";
+                }
                 _ => return Err(bad(format!("a guest has no '{key}'"))),
             }
         }
@@ -86,21 +101,25 @@ impl Spec {
 
     fn machine(&self) -> Result<Machine, Failure> {
         let cpu = CpuModel::by_name("x86-64-v2").expect("this model is always there");
-        let (memory_bytes, model, kvm) = (self.memory, self.model, self.kvm);
-        let config =
-            Config { memory_bytes, model, kvm, on_reset: OnReset::Stop, ..Config::new(cpu) };
-        let read;
-        let image = match &self.kernel {
-            Some(path) => {
-                read = read_file(FileUse::Kernel, Path::new(path)).map_err(|error| {
-                    Failure::of(BAD_INPUT, &error, "give a kernel that is there")
-                })?;
-                read.as_slice()
-            }
-            None => kernel_for(self.model),
+        let config = Config {
+            memory_bytes: self.memory,
+            model: self.model,
+            kvm: self.kvm,
+            devices: self.devices,
+            on_reset: OnReset::Stop,
+            ..Config::new(cpu)
         };
-        let cmdline = "console=ttyS0";
-        let boot = Boot::Kernel { image, initrd: None, cmdline };
+        let read = |what, path: &String| {
+            read_file(what, Path::new(path))
+                .map_err(|error| Failure::of(BAD_INPUT, &error, "give a file that is there"))
+        };
+        let kernel = self.kernel.as_ref().map(|path| read(FileUse::Kernel, path)).transpose()?;
+        let initrd = self.initrd.as_ref().map(|path| read(FileUse::Initrd, path)).transpose()?;
+        if kernel.is_none() && initrd.is_some() {
+            return Err(bad("initrd= is for a kernel, and there is none".to_owned()));
+        }
+        let image = kernel.as_deref().unwrap_or_else(|| kernel_for(self.model));
+        let boot = Boot::Kernel { image, initrd: initrd.as_deref(), cmdline: &self.append };
         Machine::new(config, &boot).map_err(|error| bad(format!("{}: {error}", self.name)))
     }
 }
@@ -199,16 +218,18 @@ fn memory(host: &Host) -> String {
     let (all, frames, used) = (grouped(mapped), grouped(frames), grouped(used));
     let mut text = format!(
         "\nmemory of the host: {all} pages of guests in {used} of {frames} frames\n\
-         guest          pages it has    mapped    shared   on disk    copied   read in\n"
+         guest          pages it has    mapped    shared   on disk    copied   read in     twice   balloon\n"
     );
     for (guest, pages) in host.guests().iter().zip(memory.guests()) {
         let has = guest.machine().config().memory_bytes >> 12;
-        let counts = [has, pages.mapped, pages.shared, pages.out, pages.copied, pages.read_in];
-        let [has, mapped, shared, out, copied, read_in] = counts.map(grouped);
+        let GuestPages { mapped, shared, out, copied, read_in, paged_twice, balloon } = *pages;
+        let counts = [has, mapped, shared, out, copied, read_in, paged_twice, balloon];
+        let [has, mapped, shared, out, copied, read_in, twice, balloon] = counts.map(grouped);
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{:<12} {has:>14} {mapped:>9} {shared:>9} {out:>9} {copied:>9} {read_in:>9}",
+            "{:<12} {has:>14} {mapped:>9} {shared:>9} {out:>9} {copied:>9} {read_in:>9} \
+             {twice:>9} {balloon:>9}",
             guest.name(),
         );
     }
