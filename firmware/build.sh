@@ -98,6 +98,7 @@ rm "$kernel.map"
 assemble test-roms/kernel/kernel.asm "$out/test-roms/kernel-virtualizable.bin" -d VIRTUALIZABLE
 assemble test-roms/kernel/kernel.asm "$out/test-roms/kernel-paravirtual.bin" -d PARAVIRTUAL
 assemble test-roms/kernel/kernel.asm "$out/test-roms/kernel-host.bin" -d HOST
+assemble test-roms/kernel/kernel.asm "$out/test-roms/kernel-balloon.bin" -d BALLOON
 assemble test-roms/kernel/guest.asm "$out/test-roms/guest.bin" -d ALONE
 rom "$out/firmware/bios.bin" "$kernel"
 assemble firmware/tests/services.asm "$services.image" -I "$here/bios/"
@@ -105,13 +106,15 @@ rom "$services.bin" "$services.image"
 rm "$services.image"
 checksums "$out/firmware/SHA256SUMS" bios.bin tests/services.bin
 checksums "$out/test-roms/kernel/SHA256SUMS" ../kernel.bin ../kernel.sym \
-    ../kernel-virtualizable.bin ../kernel-paravirtual.bin ../kernel-host.bin ../guest.bin
+    ../kernel-virtualizable.bin ../kernel-paravirtual.bin ../kernel-host.bin \
+    ../kernel-balloon.bin ../guest.bin
 
 [ "$out" = "$root" ] && exit 0
 status=0
 for file in firmware/bios.bin firmware/SHA256SUMS firmware/tests/services.bin \
     test-roms/kernel.bin test-roms/kernel.sym test-roms/kernel-virtualizable.bin \
-    test-roms/kernel-paravirtual.bin test-roms/kernel-host.bin test-roms/guest.bin test-roms/kernel/SHA256SUMS; do
+    test-roms/kernel-paravirtual.bin test-roms/kernel-host.bin \
+    test-roms/kernel-balloon.bin test-roms/guest.bin test-roms/kernel/SHA256SUMS; do
     if cmp "$out/$file" "$root/$file"; then
         echo "$file: as built from its source"
     else

@@ -65,6 +65,9 @@ text_start:
 %ifdef HOST
   %include "host.asm"           ; a virtual machine beside the tasks
 %endif
+%ifdef BALLOON
+  %include "balloon.asm"        ; frames that the kernel gives back to its host
+%endif
 
 section user progbits follows=.data vstart=USER_CODE align=PAGE
 user_start:

@@ -43,6 +43,9 @@ command_table:
         command "vm",     do_vm,     "",            "starts a virtual machine beside the other tasks"
         command "vmstat", do_vmstat, "",            "what made its guest leave, and how often"
 %endif
+%ifdef BALLOON
+        command "balloon", do_balloon, "",          "frames that the host has back"
+%endif
         command "regs",   do_regs,   "[PID]",       "the CPU's registers, or those a task will go on with"
         command "gdt",    do_gdt,    "",            "global descriptor table"
         command "idt",    do_idt,    "",            "interrupt descriptor table"

@@ -6,6 +6,9 @@
 ; page frames of its own: kernel stack, page directory, page table, data, stack.
 
 shell_task      equ tasks + task_size
+%ifdef BALLOON
+balloon_task    equ tasks_end - task_size
+%endif
 
 init_tasks:
         mov     ebx, tasks              ; the boot code becomes task 0
@@ -34,6 +37,9 @@ init_tasks:
         add     esi, 4
         cmp     esi, boot_programs_end
         jb      .next
+%ifdef BALLOON
+        call    init_balloon
+%endif
         ret
 
 ; ESI: program. EBX := the slot of a task that runs it. CF = 1: no slot or too few frames.

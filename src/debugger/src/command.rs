@@ -371,6 +371,17 @@ fn power(explorer: &mut Explorer, _: &Words<'_>) -> Result<Answer> {
     Ok(Answer { moved: true, ..Answer::default() })
 }
 
+fn balloon(explorer: &mut Explorer, words: &Words<'_>) -> Result<Answer> {
+    if explorer.machine().balloon().is_none() {
+        let what = "no driver is at work for a memory balloon (--device virtio-balloon)";
+        return Err(what.to_owned().into());
+    }
+    let pages = words.value_or(explorer, 0, 0)?;
+    let pages = u32::try_from(pages).map_err(|_| format!("{pages} pages are too many"))?;
+    explorer.input(&Input::Balloon(pages))?;
+    Ok(Answer { moved: true, ..Answer::default() })
+}
+
 fn live(explorer: &mut Explorer, _: &Words<'_>) -> Result<Answer> {
     explorer.go_live();
     Ok(Answer::text("live from here on; what came after is forgotten"))

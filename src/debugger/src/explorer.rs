@@ -186,6 +186,7 @@ impl Explorer {
             count: self.run.count(),
             symbols: &self.symbols,
             monitor: self.run.machine().vm(),
+            balloon: self.run.machine().balloon(),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::mode;
 use crate::symbols::Symbols;
 use cutaway_cpu::{CpuState, Seg};
 use cutaway_isa::Rflags;
-use cutaway_machine::{Reason, Vm};
+use cutaway_machine::{BalloonSize, Reason, Vm};
 use cutaway_memory::GuestMemory;
 
 /// Brackets and signs inside each other, at most.
@@ -42,6 +42,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) symbols: &'a Symbols,
     /// The monitor of a virtual machine.
     pub(crate) monitor: Option<&'a Vm>,
+    /// The memory balloon whose driver is at work.
+    pub(crate) balloon: Option<BalloonSize>,
 }
 
 /// The value of an expression.
@@ -186,6 +188,9 @@ impl<'a> Parser<'a> {
             "tr" => Ok(u64::from(system.segments[Seg::Tr as usize].selector)),
             _ if name.starts_with("traps") || name.starts_with("callouts") => self.counted(&name),
             _ if name.starts_with("phys") => self.physical(&name),
+            "mapped" => Ok(self.monitor()?.resident(self.subject.memory).len() as u64),
+            "balloon" => Ok(self.balloon()?.actual.into()),
+            "balloon_wanted" => Ok(self.balloon()?.wanted.into()),
             _ => address::linear(word, state).or_else(|error| {
                 if let Some(address) = self.subject.symbols.address_of(word) {
                     return Ok(address);
@@ -202,6 +207,11 @@ impl<'a> Parser<'a> {
 
     fn monitor(&self) -> Result<&'a Vm, String> {
         self.subject.monitor.ok_or_else(|| "there is no monitor (--model gives one)".to_owned())
+    }
+
+    fn balloon(&self) -> Result<BalloonSize, String> {
+        let none = || "no driver is at work for a memory balloon".to_owned();
+        self.subject.balloon.ok_or_else(none)
     }
 
     /// `traps`, `callouts`, or those for one reason: `traps_page_table_write`.
@@ -316,8 +326,14 @@ mod tests {
         state.gpr[gpr::RAX] = 0x1_0000_0005;
         state.rflags = 0x3043;
         let symbols = Symbols::parse("1000 t table\n").unwrap();
-        let subject =
-            Subject { state: &state, memory: &memory, count: 77, symbols: &symbols, monitor: None };
+        let subject = Subject {
+            state: &state,
+            memory: &memory,
+            count: 77,
+            symbols: &symbols,
+            monitor: None,
+            balloon: None,
+        };
         evaluate(text, &subject)
     }
 
@@ -357,6 +373,8 @@ mod tests {
             ("traps",                       None), // there is no monitor
             ("traps_port",                  None),
             ("physcs",                      None),
+            ("mapped",                      None),
+            ("balloon",                     None),
             ("",                            None),
         ];
         for (text, expected) in rows {

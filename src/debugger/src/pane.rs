@@ -42,6 +42,8 @@ pub enum Pane {
     Rtc,
     Keyboard,
     Uart,
+    Balloon,
+    Disk,
     Console,
     Log,
     Vm,
@@ -50,7 +52,7 @@ pub enum Pane {
 }
 
 /// Every pane with its name and what it shows.
-const ALL: [(Pane, &str, &str); 24] = [
+const ALL: [(Pane, &str, &str); 26] = [
     (Pane::Code, "code", "instructions around the next one"),
     (Pane::Explain, "explain", "the next instruction taken apart, before it runs"),
     (Pane::Registers, "registers", "general registers, RIP and RFLAGS"),
@@ -70,6 +72,8 @@ const ALL: [(Pane, &str, &str); 24] = [
     (Pane::Rtc, "rtc", "the MC146818: time, alarm, interrupt flags"),
     (Pane::Keyboard, "keyboard", "the 8042 and its keyboard"),
     (Pane::Uart, "uart", "the 16550A of COM1: registers, FIFOs"),
+    (Pane::Balloon, "balloon", "the virtio memory balloon: sizes, queues"),
+    (Pane::Disk, "disk", "the virtio disk: medium, queues"),
     (Pane::Console, "console", "what the guest has printed on COM1"),
     (Pane::Vm, "vm", "guest, monitor and physical machine of a virtual machine"),
     (Pane::Translation, "translation", "what binary translation made of the code around"),
@@ -137,6 +141,8 @@ impl Pane {
             Self::Rtc => chips::lines(scene, "rtc"),
             Self::Keyboard => chips::lines(scene, "kbc"),
             Self::Uart => chips::lines(scene, "com1"),
+            Self::Balloon => chips::lines(scene, "balloon"),
+            Self::Disk => chips::lines(scene, "disk"),
             Self::Console => tail(scene.console.lines().map(Line::of).collect(), rows),
             Self::Vm => vm::lines(scene),
             Self::Translation => vm::translation(scene),

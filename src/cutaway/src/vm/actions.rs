@@ -264,8 +264,8 @@ fn number_of(host: &Host, kind: Kind, name: &str) -> Result<usize, Failure> {
 fn remedy_of(error: &ResourceError) -> &'static str {
     match error {
         ResourceError::NoBalloon => {
-            "a guest has one with balloon=on, and its driver has to be started: the teaching kernel's \
-             by the command balloon, Linux's with the module virtio_balloon"
+            "a guest has one with balloon=on, and its driver a little after it has started; Linux's is \
+             the module virtio_balloon"
         }
         ResourceError::NoDisk | ResourceError::NoRoom { .. } => {
             "a guest has a disk with disk=SIZE, and an empty drive for one with drive=SIZE"

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cutaway::host::{FileUse, read_file};
 use cutaway::machine::{Devices, GuestPages, Host, Share, Slice};
-use cutaway::{Boot, Config, CpuModel, Machine, Model, OnReset};
+use cutaway::{BALLOON_KERNEL, Boot, Config, CpuModel, Machine, Model, OnReset};
 
 use indicatif::ProgressBar;
 
@@ -118,7 +118,18 @@ impl Spec {
         if kernel.is_none() && initrd.is_some() {
             return Err(bad("initrd= is for a kernel, and there is none".to_owned()));
         }
-        let image = kernel.as_deref().unwrap_or_else(|| kernel_for(self.model));
+        let ported = matches!(self.model, Some(Model::Trap | Model::Para));
+        let own = match self.devices.balloon {
+            true if ported && kernel.is_none() => {
+                let what =
+                    format!("{}: this port of the teaching kernel has no balloon", self.name);
+                let remedy = "give it another model or none, or leave balloon= out";
+                return Err(Failure::new(BAD_INPUT, what, remedy));
+            }
+            true => BALLOON_KERNEL,
+            false => kernel_for(self.model),
+        };
+        let image = kernel.as_deref().unwrap_or(own);
         let boot = Boot::Kernel { image, initrd: initrd.as_deref(), cmdline: &self.append };
         Machine::new(config, &boot).map_err(|error| bad(format!("{}: {error}", self.name)))
     }

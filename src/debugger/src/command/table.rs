@@ -77,6 +77,7 @@ pub const COMMANDS: &[Command] = &[
     command("callers", &["where", "bt", "backtrace"], "[N]", "the calls that led here, out of the past", (0, super::callers)),
     command("type", &[], "TEXT", "characters for COM1; \\r is Enter", (1, super::type_text)),
     command("power", &[], "", "press the power button", (0, super::power)),
+    command("balloon", &[], "PAGES", "want a memory balloon of so many pages of the guest", (1, super::balloon)),
     command("live", &[], "", "go on from here as a live machine", (0, super::live)),
     command("assert", &[], "EXPRESSION", "fail, and end a script, if it is zero", (1, super::assert)),
     command("time", &[], "", "where in the run this is", (0, super::place)),
@@ -94,6 +95,7 @@ An expression has C's operators on unsigned 64-bit numbers. Operands:
   ds:esi f000:fff0      an address with a segment's base
   count                 instructions retired
   traps callouts traps_port physcs physcr3   of a virtual machine
+  mapped balloon balloon_wanted   pages in nested tables; pages given up, and wanted
 Examples: print dword[esp+4]    break 0x7c00 if eax == 3    assert cpl == 3 && zf";
 
 /// The command of a name, or of the beginning of one name alone.

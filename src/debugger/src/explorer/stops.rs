@@ -196,6 +196,7 @@ impl Explorer {
             count: self.run.count(),
             symbols: &self.symbols,
             monitor: self.run.machine().vm(),
+            balloon: self.run.machine().balloon(),
         };
         self.points.iter().filter(|point| point.is_hit(stop, pc)).find(|point| {
             let Some(condition) = &point.condition else { return true };

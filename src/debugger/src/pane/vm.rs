@@ -51,6 +51,14 @@ pub(super) fn lines(scene: &Scene<'_>) -> Vec<Line> {
         let text = format!("{} filled, {} dropped", shadow.filled, shadow.dropped);
         lines.push(Line::default().and(Style::Name, "shadow    ").value(text, false));
     }
+    if vm.has_nested_tables() {
+        let mapped = vm.resident(scene.machine.memory()).len();
+        let balloon = scene.machine.balloon().map(|size| {
+            format!(", {} given up in the balloon, {} wanted", size.actual, size.wanted)
+        });
+        let text = format!("{mapped} pages mapped{}", balloon.unwrap_or_default());
+        lines.push(Line::default().and(Style::Name, "memory    ").value(text, false));
+    }
     lines
 }
 

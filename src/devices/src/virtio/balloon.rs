@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::queue::Chain;
 use super::{Dma, VirtioDevice};
+use crate::Reading;
 
 /// Pages of the balloon have 4 KiB, whatever the guest's have.
 const PAGE_BITS: u32 = 12;
@@ -79,6 +80,12 @@ impl VirtioDevice for Balloon {
 
     fn delay_ns(&self) -> u64 {
         DELAY_NS
+    }
+
+    fn inspect(&self) -> Vec<Reading> {
+        let BalloonSize { wanted, actual } = self.size;
+        let pages = |pages| format!("{pages} pages");
+        vec![Reading::new("num_pages", pages(wanted)), Reading::new("actual", pages(actual))]
     }
 
     /// The numbers of pages, 32 bits each.

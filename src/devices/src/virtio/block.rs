@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::queue::Chain;
 use super::{Dma, VirtioDevice};
+use crate::Reading;
 
 /// Bytes of a sector.
 pub const SECTOR: u64 = 512;
@@ -149,6 +150,10 @@ impl VirtioDevice for Block {
 
     fn delay_ns(&self) -> u64 {
         DELAY_NS
+    }
+
+    fn inspect(&self) -> Vec<Reading> {
+        vec![Reading::new("capacity", format!("{} sectors", self.medium / SECTOR))]
     }
 
     fn serve(&mut self, _queue: usize, chain: &Chain, dma: &mut dyn Dma) -> u32 {

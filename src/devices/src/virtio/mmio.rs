@@ -290,6 +290,7 @@ impl<D: VirtioDevice> VirtioMmio<D> {
                 format!("{state}, {} at {descriptors:x}, {driver:x}, {device:x}", queue.size);
             readings.push(Reading::new(format!("queue {number}"), text));
         }
+        readings.extend(self.device.inspect());
         readings
     }
 }

@@ -19,6 +19,8 @@ pub use block::{Block, SECTOR};
 pub use mmio::VirtioMmio;
 pub use queue::{Chain, Segment};
 
+use crate::Reading;
+
 /// What a device reaches of the machine as a bus master, at guest-physical addresses.
 pub trait Dma {
     /// Whether all of this is RAM.
@@ -62,6 +64,9 @@ pub trait VirtioDevice {
 
     /// How long the next request takes, in nanoseconds.
     fn delay_ns(&self) -> u64;
+
+    /// What it shows of itself beside the registers of every device.
+    fn inspect(&self) -> Vec<Reading>;
 
     /// Does a request of a queue; the result is how many bytes it has written into the chain.
     fn serve(&mut self, queue: usize, chain: &Chain, dma: &mut dyn Dma) -> u32;
