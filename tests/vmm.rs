@@ -3,7 +3,6 @@
 
 use cutaway::debugger::explain::encounter;
 use cutaway::machine::{GuestPages, Host, Options, PhysicalMemory, Share};
-use cutaway::replay::{Recording, TimeMachine};
 use cutaway::{
     Boot, Config, CpuModel, HOST_KERNEL, Input, Machine, Model, OnReset, PARAVIRTUAL_KERNEL,
     SMALL_GUEST, StateHash, Stop, TEACHING_KERNEL, VIRTUALIZABLE_KERNEL,
@@ -11,6 +10,7 @@ use cutaway::{
 use cutaway_tests::dialogue::{PROMPT, TICKS, dialogue};
 use cutaway_tests::guest::{Guest, usual_config};
 use cutaway_tests::intruder;
+use cutaway_tests::repeat::repeat;
 use cutaway_tests::skip::passed;
 use cutaway_tests::workspace_root;
 
@@ -195,18 +195,7 @@ fn stolen_time_records_replays_and_is_restored() {
     guest.finish_recording();
     let (end, hash) = (guest.machine.ticks(), guest.fingerprint());
 
-    let recording = Recording::open(&path).expect("it was written whole");
-    let mut run = TimeMachine::open(recording, 64 << 20).expect("it can be repeated");
-    run.set_verify(true);
-    let mut state_at = |tick: u64| {
-        run.goto_tick(tick).expect("the recording reaches so far");
-        format!("{:#}", run.state_hash().expect("the state can be encoded"))
-    };
-    assert_eq!(state_at(end), hash.1);
-    let middle = state_at(end / 2);
-    let _ = state_at(end);
-    assert_eq!(state_at(end / 2), middle, "back over the input");
-    let _ = std::fs::remove_file(path);
+    repeat(&path, end, &hash.1);
 
     let without = config(Some(Options::of(Model::Hardware)));
     let other = Machine::new(without, &boot).expect("the kernel can be booted");
@@ -230,18 +219,7 @@ fn a_virtual_machine_records_replays_and_steps_back() {
         guest.finish_recording();
         let (end, hash) = (guest.machine.ticks(), guest.fingerprint());
 
-        let recording = Recording::open(&path).expect("it was written whole");
-        let mut run = TimeMachine::open(recording, 64 << 20).expect("it can be repeated");
-        run.set_verify(true);
-        let mut state_at = |tick: u64| {
-            run.goto_tick(tick).expect("the recording reaches so far");
-            format!("{:#}", run.state_hash().expect("the state can be encoded"))
-        };
-        assert_eq!(state_at(end), hash.1, "{}: repeated", model.name());
-        let middle = state_at(end / 2);
-        let _ = state_at(end / 2 + 1000);
-        assert_eq!(state_at(end / 2), middle, "{}: back", model.name());
-        let _ = std::fs::remove_file(path);
+        repeat(&path, end, &hash.1);
         passed(&format!("record, replay and step back, model {}", model.name()));
     }
 }

@@ -11,7 +11,7 @@ const CHARACTER_DEVICE: u32 = 0o020_000;
 /// Commands that the tests use.
 const APPLETS: &[&str] = &[
     "sh", "mount", "uname", "cat", "ls", "dd", "md5sum", "echo", "sleep", "mkdir", "poweroff",
-    "reboot", "halt", "dmesg", "ps", "free",
+    "reboot", "halt", "dmesg", "ps", "free", "insmod", "mkswap", "swapon", "head", "grep", "rm",
 ];
 
 /// A cpio archive in the "newc" format.
@@ -76,6 +76,20 @@ impl Archive {
 /// A file system in which `/bin/sh` and the commands of the tests are this busybox.
 #[must_use]
 pub fn busybox(busybox: &[u8]) -> Vec<u8> {
+    with_busybox(busybox).finish()
+}
+
+/// The same with files in `/`, by name.
+#[must_use]
+pub fn busybox_and(busybox: &[u8], files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut archive = with_busybox(busybox);
+    for (name, content) in files {
+        archive.program(name, content);
+    }
+    archive.finish()
+}
+
+fn with_busybox(busybox: &[u8]) -> Archive {
     let mut archive = Archive::default();
     for folder in ["dev", "proc", "sys", "tmp", "bin"] {
         archive.folder(folder);
@@ -85,7 +99,7 @@ pub fn busybox(busybox: &[u8]) -> Vec<u8> {
     for applet in APPLETS {
         archive.link(&format!("bin/{applet}"), "busybox");
     }
-    archive.finish()
+    archive
 }
 
 #[cfg(test)]

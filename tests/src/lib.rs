@@ -7,6 +7,7 @@ pub mod dialogue;
 pub mod guest;
 pub mod initramfs;
 pub mod intruder;
+pub mod repeat;
 pub mod skip;
 
 use std::path::PathBuf;
