@@ -4,8 +4,9 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::thread;
 
-use cutaway::machine::{BalloonSize, Devices, Host, Options, Share};
+use cutaway::machine::{BalloonSize, Devices, GuestPages, Host, Options, Share};
 use cutaway::{BALLOON_KERNEL, Boot, CharSink, Config, Input, Machine, Model, OnReset};
 use cutaway_tests::dialogue::{PROMPT, TICKS};
 use cutaway_tests::guest::{Guest, usual_config};
@@ -115,7 +116,11 @@ fn memory_moves_from_one_guest_to_another() {
 }
 
 /// The cloud kernel with its drivers, at the shell's prompt, the drivers loaded.
-fn linux(what: &str, options: Option<Options>, devices: Devices) -> Option<Guest> {
+fn linux(
+    what: &str,
+    options: Option<Options>,
+    (memory_bytes, devices): (u64, Devices),
+) -> Option<Guest> {
     if cfg!(debug_assertions) {
         skipped(what, "run the tests with --release");
         return None;
@@ -134,7 +139,7 @@ fn linux(what: &str, options: Option<Options>, devices: Devices) -> Option<Guest
         files.push((name, bytes_of(&path)));
     }
     let initrd = initramfs::busybox_and(&bytes_of(&busybox), &files);
-    let config = Config { memory_bytes: 192 * MIB, devices, ..usual_config() };
+    let config = Config { memory_bytes, devices, ..usual_config() };
     let cmdline = "console=ttyS0 rdinit=/bin/sh";
     let kernel = bytes_of(&kernel);
     let boot = Boot::Kernel { image: &kernel, initrd: Some(&initrd), cmdline };
@@ -167,7 +172,7 @@ fn linux_swaps_to_the_disk_and_gives_memory_to_the_balloon() {
     for way in [None, Some(Options::of(Model::Hardware))] {
         let name = way.map_or("none".to_owned(), |way| way.name().to_owned());
         let what = format!("Debian's virtio drivers, model {name}");
-        let Some(mut guest) = linux(&what, way, BOTH) else { return };
+        let Some(mut guest) = linux(&what, way, (192 * MIB, BOTH)) else { return };
         let path = recording(&format!("linux-{name}"));
         guest.record(&path);
         let sum = answer(
@@ -208,9 +213,9 @@ impl CharSink for Output {
 #[test]
 fn a_disk_moves_from_one_partition_to_another() {
     let what = "a disk on its way between two Debian kernels";
-    let Some(mut giver) = linux(what, None, BOTH) else { return };
+    let Some(mut giver) = linux(what, None, (192 * MIB, BOTH)) else { return };
     let drive = Devices { disk_empty: true, ..BOTH };
-    let Some(mut taker) = linux(what, None, drive) else { return };
+    let Some(mut taker) = linux(what, None, (192 * MIB, drive)) else { return };
     answer(&mut giver, "echo from the other side > /dev/vda");
     let before = answer(&mut taker, "cat /sys/block/vda/size");
     assert!(before.lines().any(|line| line == "0"), "an empty drive:\n{before}");
@@ -240,4 +245,43 @@ fn a_disk_moves_from_one_partition_to_another() {
         text()
     );
     passed(what);
+}
+
+/// What a guest of 96 MiB does on a host with 40 MiB: it writes as much into memory, and pages to its disk.
+const FILL: &[u8] = b"mkswap /dev/vda; swapon /dev/vda; mount -t tmpfs -o size=200M t /tmp; i=0; \
+    while [ $i -lt 12 ]; do dd if=/dev/urandom of=/tmp/$i bs=1M count=8; i=$((i+1)); sleep 1; done; \
+    echo END=$((6*7))\r";
+
+/// The host's books at its end.
+fn filled(what: &str, balloon: bool) -> Option<GuestPages> {
+    let devices = Devices { balloon, disk_bytes: 128 * MIB, disk_empty: false };
+    let way = Some(Options::of(Model::Hardware));
+    let mut guest = linux(what, way, (96 * MIB, devices))?;
+    let output = Output::default();
+    guest.machine.attach_serial(0, Box::new(output.clone()));
+    guest.machine.serial_input(0, FILL);
+    let mut host = Host::new();
+    host.add("linux", guest.machine, Share::default());
+    host.set_memory(40 * MIB);
+    while !String::from_utf8_lossy(&output.0.borrow()).contains("END=42") {
+        assert!(host.now() < COMMAND_TICKS, "no end in {} ticks", host.now());
+        host.step();
+    }
+    host.memory().and_then(|memory| memory.guests().first().copied())
+}
+
+#[test]
+fn a_page_is_paged_twice_unless_a_balloon_asks_the_guest_first() {
+    let what = "double paging";
+    let books = thread::scope(|scope| {
+        let threads = [false, true].map(|balloon| scope.spawn(move || filled(what, balloon)));
+        threads.map(|thread| thread.join().expect("the guest comes to its end"))
+    });
+    let [Some(without), Some(with)] = books else { return };
+    let text =
+        |it: GuestPages| format!("{} pages read in, {} of them twice", it.read_in, it.paged_twice);
+    assert!(without.paged_twice > 1000, "{}", text(without));
+    assert!(with.balloon > 1000 && with.read_in * 2 < without.read_in, "{}", text(with));
+    assert!(with.paged_twice * 10 < without.paged_twice, "{}", text(with));
+    passed(&format!("{what}: {}; with a balloon: {}", text(without), text(with)));
 }
