@@ -1,5 +1,6 @@
 ; table-stack.asm: a stack that lies in a page table. What a delivery pushes, and what INS stores, are
-; entries at once; a monitor with shadow page tables has to notice, though no MOV wrote them.
+; entries at once; a monitor with shadow page tables has to notice, though no MOV wrote them. And a store
+; that begins in one page table and ends in the next.
 ;
 ; Source: Intel SDM vol. 3A §4.10.2.3, "Details of TLB Use", §4.10.4.1, "Operations that Invalidate TLBs"
 ; (INVLPG makes an entry in memory count); §6.12.1, "Exception- or Interrupt-Handler Procedures" (what is
@@ -13,7 +14,10 @@
 PD              equ 0x10000
 PT_LOW          equ 0x11000             ; linear 0-4 MiB: identity
 PT_TEST         equ 0x12000             ; linear 4-8 MiB; the stack lies in it, too
+PT_NEXT         equ 0x13000             ; linear 8-12 MiB
 FRAME_A         equ 0x20000
+FRAME_B         equ 0x30000
+FRAME_C         equ 0x21000
 LIN             equ 0x400000
 VECTOR          equ 0x40
 SLOT            equ 64                  ; the entry that EIP is pushed into
@@ -28,10 +32,11 @@ main:
         enter_protected
         mov     edi, PD
         xor     eax, eax
-        mov     ecx, 0x3000 / 4
+        mov     ecx, 0x4000 / 4
         rep stosd
         mov     dword [PD], PT_LOW | RW
         mov     dword [PD + 4], PT_TEST | RW
+        mov     dword [PD + 8], PT_NEXT | RW
         mov     edi, PT_LOW
         mov     eax, RW
         mov     ecx, 1024
@@ -77,10 +82,10 @@ handler:
         mov     dword [PT_TEST + SLOT * 4], FRAME_A | RW
         invlpg  [MAPPED]
         check32 [MAPPED], 0xaaaaaaaa, "the entry as MOV wrote it again"
-        mov     dword [FRAME_A + 0x10000], 0xbbbbbbbb
+        mov     dword [FRAME_B], 0xbbbbbbbb
         mov     al, 0x40
         out     CMOS_INDEX, al
-        mov     al, (FRAME_A + 0x10000) >> 16
+        mov     al, FRAME_B >> 16
         out     CMOS_DATA, al
         mov     al, 0x40
         out     CMOS_INDEX, al
@@ -90,6 +95,18 @@ handler:
         insb
         invlpg  [MAPPED]
         check32 [MAPPED], 0xbbbbbbbb, "the entry that INS wrote"
+
+        ; The upper half of the last entry of one table, and the lower half of the first of the next.
+        mov     dword [FRAME_C], 0xcccccccc
+        mov     dword [PT_TEST + 1023 * 4], FRAME_A | RW
+        mov     dword [PT_NEXT], FRAME_A | RW
+        check32 [LIN + 1023 * 0x1000], 0xaaaaaaaa, "the last entry of a table"
+        check32 [LIN + 1024 * 0x1000], 0xaaaaaaaa, "the first of the next"
+        mov     dword [PT_TEST + 1023 * 4 + 2], FRAME_B >> 16 | (FRAME_C & 0xffff | RW) << 16
+        invlpg  [LIN + 1023 * 0x1000]
+        invlpg  [LIN + 1024 * 0x1000]
+        check32 [LIN + 1023 * 0x1000], 0xbbbbbbbb, "the last entry, by a store over both tables"
+        check32 [LIN + 1024 * 0x1000], 0xcccccccc, "the first of the next, by the same store"
         finish
 
 %include "end.inc"

@@ -21,48 +21,40 @@ impl Vm {
     ) -> Result<Option<Next>, Exit> {
         let instruction = instruction_at(vcpu, bus.memory());
         let stack = vcpu.gpr(RSP);
-        let written = match (&instruction, written) {
-            (Some(instruction), Some(at)) => Some((at, instruction.memory_size().size() as u64)),
-            (None, Some(at)) => Some((at, 8)),
-            (Some(instruction), None) => self.destination(vcpu, bus.memory(), instruction),
-            (None, None) => None,
-        };
+        let operand = instruction.as_ref().and_then(|it| destination(vcpu, it));
+        let parts = operand.map(|(at, len)| self.watched_parts(vcpu, bus.memory(), at, len));
+        let [first, second] = parts.unwrap_or_default();
+        // What the operand does not tell: a bit string, or what a delivery has pushed.
+        let page = |at: u64| at & !(PAGE_SIZE - 1);
+        let is_known =
+            |at: u64| [first, second].iter().flatten().any(|(known, _)| page(*known) == page(at));
+        let other = written.filter(|at| !is_known(*at)).map(|at| (at, 8));
         let exit = vcpu.run(bus, 1);
         self.resume = None;
         self.pushed(vcpu, bus.memory(), stack);
-        if let Some((at, len)) = written {
-            self.wrote(vcpu, bus.memory(), at, len.max(8));
+        for (at, len) in [first, second, other].into_iter().flatten() {
+            self.wrote(vcpu, bus.memory(), at, len);
         }
         if exit == Exit::Budget { Ok(None) } else { Err(exit) }
     }
 
-    /// Where in a watched page an instruction writes, as an offset of the backing, and how much.
-    fn destination(
+    /// The parts of linear memory that lie in watched pages, as offsets of the backing. It reaches
+    /// into two pages at most.
+    fn watched_parts(
         &self,
         vcpu: &Vcpu,
         memory: &GuestMemory,
-        instruction: &Instruction,
-    ) -> Option<(u64, u64)> {
-        let memory_operand = matches!(
-            instruction.op0_kind(),
-            OpKind::Memory | OpKind::MemoryESDI | OpKind::MemoryESEDI | OpKind::MemoryESRDI
-        );
-        if !memory_operand {
-            return None;
-        }
-        let linear = instruction.virtual_address(0, 0, |register, _, _| {
-            Some(if register.is_segment_register() {
-                let number = register as usize - Register::ES as usize;
-                vcpu.system().segments[number].base
-            } else {
-                vcpu.gpr(register.number()) & (u64::MAX >> (64 - 8 * register.size().clamp(1, 8)))
-            })
-        })?;
-        let physical = vcpu.system().physical_of(memory, linear)?;
-        let PageKind::Ram(frame) = memory.page(physical) else { return None };
-        let watched = self.shadow.is_watched(frame as u64);
-        let at = frame as u64 + (physical & 0xfff);
-        watched.then_some((at, instruction.memory_size().size() as u64))
+        first: u64,
+        len: u64,
+    ) -> [Option<(u64, u64)>; 2] {
+        let in_first = len.min(PAGE_SIZE - (first & (PAGE_SIZE - 1)));
+        let parts = [(first, in_first), (first.wrapping_add(in_first), len - in_first)];
+        parts.map(|(linear, len)| {
+            let physical = vcpu.system().physical_of(memory, linear).filter(|_| len > 0)?;
+            let PageKind::Ram(frame) = memory.page(physical) else { return None };
+            let watched = self.shadow.is_watched(frame as u64);
+            watched.then_some((frame as u64 + (physical & (PAGE_SIZE - 1)), len))
+        })
     }
 
     /// Takes note of what an emulated instruction, or a delivery, has pushed onto a stack in a watched page.
@@ -75,14 +67,8 @@ impl Vm {
         }
         let base = vcpu.system().segments[Seg::Ss as usize].base;
         let (first, len) = (base.wrapping_add(top), before.wrapping_sub(top).min(MOST));
-        let in_first = len.min(PAGE_SIZE - (first & (PAGE_SIZE - 1)));
-        for (linear, len) in [(first, in_first), (first.wrapping_add(in_first), len - in_first)] {
-            let physical = vcpu.system().physical_of(memory, linear).filter(|_| len > 0);
-            if let Some((PageKind::Ram(frame), at)) = physical.map(|at| (memory.page(at), at))
-                && self.shadow.is_watched(frame as u64)
-            {
-                self.wrote(vcpu, memory, frame as u64 + (at & (PAGE_SIZE - 1)), len);
-            }
+        for (at, len) in self.watched_parts(vcpu, memory, first, len).into_iter().flatten() {
+            self.wrote(vcpu, memory, at, len);
         }
     }
 
@@ -101,6 +87,29 @@ impl Vm {
             self.shadow.unguard(frame);
         }
     }
+}
+
+/// Where an instruction writes its first operand, and how much, if that is memory.
+fn destination(vcpu: &Vcpu, instruction: &Instruction) -> Option<(u64, u64)> {
+    /// Operands of no fixed size: FXSAVE and XSAVE areas.
+    const AREA: u64 = 1024;
+    let memory_operand = matches!(
+        instruction.op0_kind(),
+        OpKind::Memory | OpKind::MemoryESDI | OpKind::MemoryESEDI | OpKind::MemoryESRDI
+    );
+    if !memory_operand {
+        return None;
+    }
+    let linear = instruction.virtual_address(0, 0, |register, _, _| {
+        Some(if register.is_segment_register() {
+            let number = register as usize - Register::ES as usize;
+            vcpu.system().segments[number].base
+        } else {
+            vcpu.gpr(register.number()) & (u64::MAX >> (64 - 8 * register.size().clamp(1, 8)))
+        })
+    })?;
+    let size = instruction.memory_size().size() as u64;
+    Some((linear, if size == 0 { AREA } else { size }))
 }
 
 /// The instruction that the guest is at.
