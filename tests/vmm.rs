@@ -2,10 +2,10 @@
 //! that try everything privileged to get out.
 
 use cutaway::debugger::explain::encounter;
-use cutaway::machine::{GuestPages, Host, Options, PhysicalMemory, Share};
+use cutaway::machine::{Fault, GuestPages, Host, Options, PhysicalMemory, Share};
 use cutaway::{
-    Boot, Config, CpuModel, HOST_KERNEL, Input, Machine, Model, OnReset, PARAVIRTUAL_KERNEL,
-    SMALL_GUEST, StateHash, Stop, TEACHING_KERNEL, VIRTUALIZABLE_KERNEL,
+    Boot, Config, CpuModel, HOST_KERNEL, Input, KERNEL_SYMBOLS, Machine, Model, OnReset,
+    PARAVIRTUAL_KERNEL, SMALL_GUEST, StateHash, Stop, TEACHING_KERNEL, VIRTUALIZABLE_KERNEL,
 };
 use cutaway_tests::dialogue::{PROMPT, TICKS, dialogue};
 use cutaway_tests::guest::{Guest, usual_config};
@@ -222,6 +222,34 @@ fn a_virtual_machine_records_replays_and_steps_back() {
         repeat(&path, end, &hash.1);
         passed(&format!("record, replay and step back, model {}", model.name()));
     }
+}
+
+/// A bit of the kernel's code that flips counts at once, translated or not: 100 becomes 36.
+#[test]
+fn a_bit_that_flips_in_code_counts_under_every_model() {
+    // MOV ECX, 100 in do_uptime, behind seven bytes; the ports have it elsewhere.
+    let named = KERNEL_SYMBOLS.lines().find_map(|line| line.strip_suffix(" t do_uptime"));
+    let at = u64::from_str_radix(named.expect("it has a name"), 16).expect("an address") + 8;
+    let ported = |way: &Options| matches!(way.model, Model::Trap | Model::Para);
+    let ways = Options::ALL.into_iter().filter(|way| !ported(way)).map(Some);
+    for way in ways.chain([None]) {
+        let mut guest = kernel(way);
+        guest.wait_for(PROMPT, TICKS);
+        guest.machine.run_until(5_000_000_000);
+        let mut seconds = || {
+            guest.type_line("uptime");
+            let answer = guest.wait_for(PROMPT, TICKS);
+            let number = answer.split_once("up ").and_then(|(_, rest)| rest.split_once('.'));
+            let seconds = number.and_then(|(number, _)| number.parse::<u32>().ok());
+            let fault = Fault::FlipBit { address: at, bit: 6 };
+            guest.machine.input(&Input::Fault(fault));
+            seconds.unwrap_or_else(|| panic!("{answer}"))
+        };
+        let seen = [seconds(), seconds(), seconds()];
+        assert_eq!((seen[0], seen[2]), (5, 5), "{way:?}");
+        assert!((13..15).contains(&seen[1]), "{way:?}: {seen:?}");
+    }
+    passed("a bit flips in translated code");
 }
 
 /// Instructions of intruders in each model; ten million with CUTAWAY_LONG=1.

@@ -15,7 +15,7 @@ use crate::stats::BoardCounts;
 use crate::time::Clock;
 use crate::virtio::{self, BoardDma, Reached, Virtio};
 use cutaway_cpu::{Bus, Event, Pins, Vcpu};
-use cutaway_devices::{GuestTime, OPEN_BUS};
+use cutaway_devices::{Dma, GuestTime, OPEN_BUS};
 use cutaway_isa::{Vector, Width};
 use cutaway_memory::GuestMemory;
 use cutaway_state::{Section, State, StateError};
@@ -224,6 +224,12 @@ impl Board {
         self.wire_virtio(self.now(ticks));
         self.settle();
         result
+    }
+
+    /// Writes RAM as a device would.
+    pub(crate) fn write_memory(&mut self, address: u64, bytes: &[u8]) {
+        let (memory, reached) = (&mut self.memory, &mut self.reached);
+        BoardDma { memory, reached }.write(address, bytes);
     }
 
     /// Tells CPU and monitor where devices have reached into memory.

@@ -3,7 +3,6 @@
 use crate::Machine;
 use cutaway_cpu::gpr;
 use cutaway_devices::{Ctx, GuestTime, OPEN_BUS, PortDevice};
-use cutaway_memory::PageKind;
 use serde::{Deserialize, Serialize};
 
 /// Interrupt request lines of the board.
@@ -55,13 +54,9 @@ impl Machine {
         let at = self.ticks();
         match *fault {
             Fault::FlipBit { address, bit } => {
-                let (vcpu, board) = self.parts();
-                if matches!(board.memory_ref().page(address), PageKind::Ram(_)) {
-                    let mut byte = [0];
-                    board.memory_ref().read(address, &mut byte);
-                    board.memory_mut().write(address, &[byte[0] ^ 1 << (bit & 7)]);
-                    vcpu.drop_code();
-                }
+                let mut byte = [0];
+                self.memory().read(address, &mut byte);
+                self.write_memory(address, &[byte[0] ^ 1 << (bit & 7)]);
             }
             Fault::FlipRegister { register, bit } => {
                 let (vcpu, board) = self.parts();

@@ -441,6 +441,12 @@ impl Machine {
         self.vm.as_ref()
     }
 
+    /// Writes RAM from outside, as a device would; CPU and monitor take notice.
+    pub(crate) fn write_memory(&mut self, address: u64, bytes: &[u8]) {
+        self.board.write_memory(address, bytes);
+        self.board.tell_reached(&mut self.vcpu, self.vm.as_mut());
+    }
+
     /// As [`Vm::hold_pages`], if there is a monitor.
     pub(crate) fn hold_pages(&mut self, same: &[u64], unused: &[u64]) {
         if let Some(vm) = &mut self.vm {
