@@ -7,15 +7,15 @@
 
 use std::path::PathBuf;
 
-use cutaway::machine::Options;
+use cutaway::machine::{Devices, Options};
 use cutaway::replay::{
     DEFAULT_BUDGET, End, Reached, Recorder, Recording, Snapshot, SnapshotOptions, TimeMachine,
     save, save_recording_start,
 };
 use cutaway::state::{Section, State, StateHash};
 use cutaway::{
-    Boot, Config, CpuModel, Input, Machine, Model, PARAVIRTUAL_KERNEL, TEACHING_KERNEL,
-    memory::Backing,
+    BALLOON_KERNEL, Boot, Config, CpuModel, Input, Machine, Model, PARAVIRTUAL_KERNEL,
+    TEACHING_KERNEL, memory::Backing,
 };
 use cutaway_tests::guest::cpu_models;
 use cutaway_tests::skip::passed;
@@ -226,6 +226,59 @@ fn monitors_with_wrong_contents_are_refused_or_run() {
         ran += 1;
     }
     passed(&format!("{all} monitors changed inside: {ran} ran, the others were refused"));
+}
+
+/// Nor is what devices keep that reach into memory by themselves: requests under way, and queues.
+#[test]
+fn virtio_devices_with_wrong_contents_are_refused_or_run() {
+    let mut noise = Noise(4);
+    let (mut ran, all) = (0, cases(800));
+    let devices = Devices { balloon: true, disk_bytes: 1 << 20, disk_empty: false };
+    let config = Config { memory_bytes: 4 << 20, devices, ..Config::new(CpuModel::Max) };
+    let boot = Boot::Kernel { image: BALLOON_KERNEL, initrd: None, cmdline: "" };
+    for case in 0..all {
+        let model = [None, Some(Options::of(Model::Hardware))][case as usize % 2];
+        let machine = Machine::new(config.clone().virtualized(model), &boot);
+        let mut machine = machine.expect("the kernel can be booted");
+        machine.run_until(40_000_000);
+        machine.input(&Input::Balloon(600));
+        // The driver looks every 50 ms; requests take 10 µs.
+        while machine.next_deadline().is_some()
+            && machine.balloon().is_some_and(|it| it.actual == 0)
+        {
+            machine.run_until(machine.ticks() + 1_000 + noise.next() % 500_000);
+        }
+        machine.run_until(machine.ticks() + noise.next() % 100_000);
+        let mut state = State::new();
+        let victim = ["virtio-balloon", "virtio-balloon", "virtio-blk", "devices"][noise.below(4)];
+        for section in machine.save().unwrap().sections() {
+            let mut section = section.clone();
+            if section.name == victim {
+                for _ in 0..=noise.below(4) {
+                    let at = noise.below(section.bytes.len());
+                    section.bytes[at] = noise.next() as u8;
+                }
+            }
+            state.add(section).unwrap();
+        }
+        let Ok(len) = cutaway::machine::memory_len(&state) else { continue };
+        if len > 64 << 20 {
+            continue;
+        }
+        let backing = Backing::new(len as usize).unwrap();
+        let mut page = [0; 4096];
+        for offset in machine.memory().touched_pages().filter(|at| at + 4096 <= len as usize) {
+            machine.memory().backing().read(offset, &mut page);
+            backing.write(offset, &page);
+        }
+        let Ok(mut odd) = Machine::restore(&state, backing) else { continue };
+        odd.input(&Input::Balloon(noise.next() as u32));
+        odd.input(&Input::Disk(vec![0x5a; noise.below(1 << 12)]));
+        odd.run_until(odd.ticks().saturating_add(60_000_000));
+        odd.state_hash().unwrap();
+        ran += 1;
+    }
+    passed(&format!("{all} states of virtio devices changed inside: {ran} ran"));
 }
 
 #[test]
