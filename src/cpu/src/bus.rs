@@ -129,6 +129,16 @@ pub enum Event {
         /// EFER.
         efer: u64,
     },
+    /// A hypervisor in the machine let its guest run, or has the CPU again (AMD APM vol. 2 §15.5,
+    /// §15.6).
+    World {
+        /// Ticks before it.
+        at: u64,
+        /// Physical address of the VMCB.
+        vmcb: u64,
+        /// EXITCODE of a #VMEXIT; nothing of VMRUN.
+        exit: Option<u64>,
+    },
     /// Data in RAM or ROM was read or is about to be written.
     Access {
         /// Ticks before it.

@@ -1,6 +1,7 @@
 //! Events as text, one a line.
 
 use crate::Event;
+use crate::svm::exit_name;
 use std::fmt;
 
 /// `<tick> <class> <what happened>`.
@@ -42,6 +43,11 @@ impl fmt::Display for Event {
                 f,
                 "{at:>12} mmu   CR0 {cr0:08x} CR3 {cr3:016x} CR4 {cr4:08x} EFER {efer:04x}"
             ),
+            Self::World { at, vmcb, exit } => {
+                let what = exit
+                    .map_or("VMRUN".to_owned(), |exit| format!("#VMEXIT by {}", exit_name(exit)));
+                write!(f, "{at:>12} svm   {what}, VMCB {vmcb:010x}")
+            }
             Self::Access { at, write, linear, size, value } => {
                 let digits = 2 * *size as usize;
                 let (direction, arrow) = if *write { ("write", "<-") } else { ("read ", "->") };
@@ -63,6 +69,7 @@ impl Event {
             | Self::Port { at, .. }
             | Self::PageWalk { at, .. }
             | Self::Mode { at, .. }
+            | Self::World { at, .. }
             | Self::Access { at, .. }
             | Self::Instruction { at, .. } => at,
         }
@@ -86,6 +93,8 @@ mod tests {
             rip: 0x1234,
             cr2: Some(0x5678),
         };
+        let left = Event::World { at: 8, vmcb: 0x136000, exit: Some(0x7b) };
+        assert_eq!(left.to_string(), "           8 svm   #VMEXIT by VMEXIT_IOIO, VMCB 0000136000");
         assert_eq!(port.to_string(), "           7 io    out 03f8 <- 41");
         assert_eq!(
             fault.to_string(),

@@ -54,13 +54,15 @@ impl From<String> for ExplorerError {
 /// What is compared with another instant to mark changes.
 #[derive(Clone)]
 struct Instant {
+    count: u64,
     cpu: CpuState,
     chips: ChipState,
 }
 
 impl Instant {
     fn of(machine: &Machine) -> Self {
-        Self { cpu: machine.vcpu().save(), chips: machine.chip_state() }
+        let count = machine.instructions();
+        Self { count, cpu: machine.vcpu().save(), chips: machine.chip_state() }
     }
 }
 
@@ -78,12 +80,15 @@ pub struct Explorer {
     here: Instant,
     points: Vec<StopPoint>,
     next_number: u32,
+    /// Instructions that the last movement went on or back.
+    moved: u64,
     /// Ticks to go back to.
     undo: Vec<u64>,
     /// Why the machine has ended, and at which tick.
     ended: Option<(u64, String)>,
     between: Option<Between>,
     symbols: Symbols,
+    nameless: Symbols,
     /// Where the memory pane begins.
     pub memory_at: u64,
     /// The address whose page walk is shown.
@@ -107,10 +112,12 @@ impl Explorer {
             here,
             points: Vec::new(),
             next_number: 1,
+            moved: 0,
             undo: Vec::new(),
             ended: None,
             between: None,
             symbols: Symbols::default(),
+            nameless: Symbols::default(),
             memory_at: 0,
             walk_of: None,
         }
@@ -184,6 +191,7 @@ impl Explorer {
             state: &self.here.cpu,
             memory: self.run.machine().memory(),
             count: self.run.count(),
+            moved: self.moved,
             symbols: &self.symbols,
             monitor: self.run.machine().vm(),
             balloon: self.run.machine().balloon(),
@@ -214,10 +222,17 @@ impl Explorer {
             memory_at: self.memory_at,
             walk_of: self.walk_of,
             breakpoints: &breakpoints,
-            symbols: &self.symbols,
+            symbols: self.symbols_here(),
+            all_symbols: &self.symbols,
             console: &console,
             log: &log,
         })
+    }
+
+    /// The names of the code that runs here: those of a hypervisor in the machine are not its guest's.
+    fn symbols_here(&self) -> &Symbols {
+        let is_guest = self.here.cpu.svm.guest.is_some() && self.run.machine().vm().is_none();
+        if is_guest { &self.nameless } else { &self.symbols }
     }
 
     /// One line on where the machine is.
@@ -246,7 +261,7 @@ impl Explorer {
         let (state, machine) = (&self.here.cpu, self.run.machine());
         let ns = machine.guest_ns();
         let cs = state.system.segments[cutaway_cpu::Seg::Cs as usize].selector;
-        let symbol = self.symbols.text_of(mode::pc(state));
+        let symbol = self.symbols_here().text_of(mode::pc(state));
         let symbol = symbol.map(|symbol| format!("  {symbol}")).unwrap_or_default();
         [
             format!("instruction {}", self.count()),
@@ -288,6 +303,7 @@ impl Explorer {
     fn arrived(&mut self, from: u64) {
         let here = Instant::of(self.run.machine());
         self.before = std::mem::replace(&mut self.here, here);
+        self.moved = self.here.count.abs_diff(self.before.count);
         self.furthest = self.furthest.max(self.count());
         if self.run.machine().ticks() != from {
             if self.undo.len() == MAX_UNDO {

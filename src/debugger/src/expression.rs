@@ -1,7 +1,7 @@
 //! Expressions over a machine's state, for conditions, questions and what people want printed.
 //!
 //! C's operators and precedence on unsigned 64-bit numbers that wrap around. Operands: numbers,
-//! registers and flags by name, `pc`, `count`, symbols, and memory: `byte[A]`, `word[A]`, `dword[A]`,
+//! registers and flags by name, `pc`, `cpl`, `guestmode`, `count`, `moved`, symbols, and memory: `byte[A]`, `word[A]`, `dword[A]`,
 //! `qword[A]` at a linear address, `pbyte[A]` and so on at a physical one. `ds:A` is an address
 //! with a segment's base added. Divisions by zero and memory that is not there are errors.
 
@@ -39,6 +39,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) memory: &'a GuestMemory,
     /// Instructions retired.
     pub(crate) count: u64,
+    /// Instructions that the last movement went.
+    pub(crate) moved: u64,
     pub(crate) symbols: &'a Symbols,
     /// The monitor of a virtual machine.
     pub(crate) monitor: Option<&'a Vm>,
@@ -170,6 +172,9 @@ impl<'a> Parser<'a> {
         if name == "count" {
             return Ok(self.subject.count);
         }
+        if name == "moved" {
+            return Ok(self.subject.moved);
+        }
         if let Some(register) = cutaway_replay::Register::by_name(&name)
             && !name.starts_with('e') | ["es", "efer", "eflags"].contains(&name.as_str())
         {
@@ -183,6 +188,7 @@ impl<'a> Parser<'a> {
         let system = &state.system;
         match name.as_str() {
             "cpl" => Ok(u64::from(cpl(state))),
+            "guestmode" => Ok(u64::from(state.svm.guest.is_some())),
             "gdtr" => Ok(system.gdtr.base),
             "idtr" => Ok(system.idtr.base),
             "tr" => Ok(u64::from(system.segments[Seg::Tr as usize].selector)),
@@ -330,9 +336,10 @@ mod tests {
             state: &state,
             memory: &memory,
             count: 77,
+            balloon: None,
+            moved: 7,
             symbols: &symbols,
             monitor: None,
-            balloon: None,
         };
         evaluate(text, &subject)
     }
@@ -358,10 +365,11 @@ mod tests {
             ("word[0x1000]",                Some(0x5678)),
             ("dword[0xff8 + 8] == 0x12345678", Some(1)),
             ("pbyte[0x1003]",               Some(0x12)),
-            ("count",                       Some(77)),
+            ("count + moved",               Some(84)),
             ("byte[table + 1]",             Some(0x56)),
             ("cs",                          Some(0xf000)),
             ("pc",                          Some(0xffff_fff0)),
+            ("guestmode",                   Some(0)),
             ("0 && byte[0x9999999]",        Some(0)),
             ("1 || 1 / 0",                  Some(1)),
             ("1 / 0",                       None),

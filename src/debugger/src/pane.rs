@@ -7,6 +7,7 @@ mod code;
 mod control;
 mod grid;
 mod paging;
+mod privilege;
 mod registers;
 mod tables;
 mod vm;
@@ -49,10 +50,11 @@ pub enum Pane {
     Vm,
     Translation,
     Grid,
+    Privilege,
 }
 
 /// Every pane with its name and what it shows.
-const ALL: [(Pane, &str, &str); 26] = [
+const ALL: [(Pane, &str, &str); 27] = [
     (Pane::Code, "code", "instructions around the next one"),
     (Pane::Explain, "explain", "the next instruction taken apart, before it runs"),
     (Pane::Registers, "registers", "general registers, RIP and RFLAGS"),
@@ -81,6 +83,11 @@ const ALL: [(Pane, &str, &str); 26] = [
         Pane::Grid,
         "grid",
         "the page walk of an address through the guest's tables and the monitor's",
+    ),
+    (
+        Pane::Privilege,
+        "privilege",
+        "who runs where: guest, monitor, host, their rings, who has the CPU",
     ),
     (Pane::Log, "log", "exceptions, interrupts, ports and mode changes up to here"),
 ];
@@ -147,6 +154,7 @@ impl Pane {
             Self::Vm => vm::lines(scene),
             Self::Translation => vm::translation(scene),
             Self::Grid => grid::lines(scene),
+            Self::Privilege => privilege::lines(scene),
             Self::Log => tail(scene.log.iter().map(Line::of).collect(), rows),
         }
     }
@@ -176,8 +184,10 @@ pub struct Scene<'a> {
     pub walk_of: Option<u64>,
     /// Linear addresses of breakpoints.
     pub breakpoints: &'a [u64],
-    /// Names of addresses.
+    /// Names of the addresses of the code that runs.
     pub symbols: &'a Symbols,
+    /// The same, also while a hypervisor in the machine lets its guest run, whose names they are not.
+    pub all_symbols: &'a Symbols,
     /// What the guest has printed.
     pub console: &'a str,
     /// What happened lately, the newest last.

@@ -93,7 +93,7 @@ fn for_terminal_if_shown(output: &Output, line: &str) -> String {
 
 fn class_of(event: &Event) -> TraceClasses {
     match event {
-        Event::Interrupt { .. } => TraceClasses::INT,
+        Event::Interrupt { .. } | Event::World { .. } => TraceClasses::INT,
         Event::Port { .. } => TraceClasses::IO,
         Event::PageWalk { .. } => TraceClasses::MMU,
         Event::Mode { .. } => TraceClasses::MODE,

@@ -11,7 +11,7 @@ use crate::exception::{Exception, Fault};
 use crate::interrupt::{Delivery, Source};
 use crate::state::{Seg, gpr};
 use crate::vcpu::TraceClasses;
-use crate::{Bus, Exit, Vcpu};
+use crate::{Bus, Event, Exit, Vcpu};
 use cutaway_isa::{Cr0, Cr4, Efer, Rflags, Vector};
 use cutaway_memory::{GuestMemory, PageKind};
 
@@ -136,6 +136,7 @@ impl Vcpu {
         let shadow = get(field::INTERRUPT_SHADOW) & 1 != 0;
         let keep = get(field::TLB_CONTROL) == TLB_KEEP;
 
+        self.report_world(bus, address, None);
         self.svm.gif = true;
         if !enterable {
             self.svm.guest = Some(guest);
@@ -161,6 +162,13 @@ impl Vcpu {
         }
         self.count_switch();
         Ok(())
+    }
+
+    /// Tells of a change between host and guest, unless the host is a monitor outside the machine.
+    fn report_world(&self, bus: &mut dyn Bus, vmcb: u64, exit: Option<u64>) {
+        if !self.svm_work.stops && self.traces(TraceClasses::INT) {
+            bus.trace(&Event::World { at: self.ticks, vmcb, exit });
+        }
     }
 
     /// A change between host and guest takes a tick, unless the host is a monitor outside the
@@ -306,6 +314,7 @@ impl Vcpu {
             self.store_guest(bus, &guest, reason, delivering);
         }
         self.written_page(bus, vmcb.address);
+        self.report_world(bus, vmcb.address, Some(reason.code));
         self.count_switch();
         self.load_host(bus, guest.nested.is_some())?;
         if self.svm_work.stops {

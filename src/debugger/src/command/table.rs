@@ -52,8 +52,8 @@ pub const COMMANDS: &[Command] = &[
     command("back-continue", &["rc", "reverse-continue"], "", "back to the last stop", (0, |e, w| super::go(e, w, Way::Backwards))),
     command("until", &["u", "advance"], "ADDRESS", "on to the instruction there", (1, |e, w| super::until(e, w, Way::Forwards))),
     command("back-until", &["ru"], "ADDRESS", "back to the instruction there", (1, |e, w| super::until(e, w, Way::Backwards))),
-    command("to", &[], "interrupt|exception|mode|port|cr|syscall", "on to right behind the next one", (1, |e, w| super::seek(e, w, Way::Forwards))),
-    command("back-to", &[], "interrupt|exception|mode|port|cr|syscall", "back to right before the last one", (1, |e, w| super::seek(e, w, Way::Backwards))),
+    command("to", &[], "WHAT", "on to right behind the next interrupt, exception, port ... (help to lists them)", (1, |e, w| super::seek(e, w, Way::Forwards))),
+    command("back-to", &[], "WHAT", "back to right before the last one", (1, |e, w| super::seek(e, w, Way::Backwards))),
     command("goto", &["g"], "COUNT", "to the instant behind so many instructions", (1, super::goto)),
     command("start", &[], "", "to the first instant there is", (0, super::start)),
     command("end", &[], "", "to the last instant that is known", (0, super::end)),
@@ -93,9 +93,10 @@ An expression has C's operators on unsigned 64-bit numbers. Operands:
   cf zf if iopl         flags; cpl is the current privilege level
   byte[A] word[A] dword[A] qword[A]   linear memory; pbyte[A] ... physical memory
   ds:esi f000:fff0      an address with a segment's base
-  count                 instructions retired
+  count moved           instructions retired; how many the last movement went
   traps callouts traps_port physcs physcr3   of a virtual machine
   mapped balloon balloon_wanted   pages in nested tables; pages given up, and wanted
+  guestmode             1 while a hypervisor in the machine lets its guest run
 Examples: print dword[esp+4]    break 0x7c00 if eax == 3    assert cpl == 3 && zf";
 
 /// The command of a name, or of the beginning of one name alone.

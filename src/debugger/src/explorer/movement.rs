@@ -42,17 +42,23 @@ pub enum What {
     Control,
     /// INT n, SYSCALL or SYSENTER.
     SystemCall,
+    /// A hypervisor in the machine lets its guest run.
+    Vmrun,
+    /// It has the CPU again.
+    Vmexit,
 }
 
 impl What {
     /// All of them by name.
-    pub const ALL: [(&'static str, Self, &'static str); 6] = [
+    pub const ALL: [(&'static str, Self, &'static str); 8] = [
         ("interrupt", Self::Interrupt, "an interrupt from a chip"),
         ("exception", Self::Exception, "an exception"),
         ("mode", Self::Mode, "a change of PE, PG or LMA"),
         ("port", Self::Port, "an access to a port"),
         ("cr", Self::Control, "a load of CR0, CR3, CR4 or EFER"),
         ("syscall", Self::SystemCall, "INT n, SYSCALL or SYSENTER"),
+        ("vmrun", Self::Vmrun, "VMRUN: a hypervisor in the machine lets its guest run"),
+        ("vmexit", Self::Vmexit, "#VMEXIT: it has the CPU again"),
     ];
 
     /// By its name.
@@ -72,6 +78,8 @@ impl What {
             }
             (Self::Exception, Event::Interrupt { source, .. }) => *source == "exception",
             (Self::SystemCall, Event::Interrupt { source, .. }) => *source == "software",
+            (Self::Vmrun, Event::World { exit: None, .. })
+            | (Self::Vmexit, Event::World { exit: Some(_), .. }) => true,
             (Self::Port, Event::Port { .. }) | (Self::Control, Event::Mode { .. }) => true,
             (Self::Mode, Event::Mode { cr0, efer, .. }) => {
                 let now = mode_bits(*cr0, *efer);

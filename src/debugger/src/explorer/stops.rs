@@ -194,6 +194,7 @@ impl Explorer {
             state: &state,
             memory: self.run.machine().memory(),
             count: self.run.count(),
+            moved: self.moved,
             symbols: &self.symbols,
             monitor: self.run.machine().vm(),
             balloon: self.run.machine().balloon(),

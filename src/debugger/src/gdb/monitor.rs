@@ -124,6 +124,7 @@ impl Session<'_> {
             walk_of: None,
             breakpoints: &self.software,
             symbols: &Symbols::default(),
+            all_symbols: &Symbols::default(),
             console: "",
             log: &[],
         })

@@ -20,7 +20,7 @@ const LAYOUTS: [(&str, &[Pane]); 6] = [
     ("paging",     &[Pane::Code, Pane::Paging, Pane::Registers, Pane::Control, Pane::Memory, Pane::Log, Pane::Gdt, Pane::Stack]),
     ("interrupts", &[Pane::Code, Pane::Pic, Pane::Log, Pane::Stack, Pane::Registers, Pane::Idt, Pane::Pit, Pane::Tss]),
     ("devices",    &[Pane::Console, Pane::Uart, Pane::Code, Pane::Log, Pane::Pic, Pane::Pit, Pane::Rtc, Pane::Keyboard]),
-    ("vm",         &[Pane::Code, Pane::Vm, Pane::Translation, Pane::Registers, Pane::Console, Pane::Grid, Pane::Log, Pane::Stack]),
+    ("vm",         &[Pane::Code, Pane::Vm, Pane::Privilege, Pane::Translation, Pane::Registers, Pane::Console, Pane::Grid, Pane::Log, Pane::Stack]),
     ("full",       &[Pane::Code, Pane::Registers, Pane::Stack, Pane::Explain, Pane::Segments, Pane::Control, Pane::Paging, Pane::Log, Pane::Console, Pane::Pic, Pane::Pit, Pane::Memory,
                      Pane::Gdt, Pane::Idt, Pane::Tss, Pane::Uart, Pane::Rtc, Pane::Keyboard, Pane::Fpu, Pane::Sse, Pane::Ldt]),
 ];
