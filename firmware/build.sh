@@ -71,7 +71,7 @@ symbols() {
     awk 'NF == 3 && $1 ~ /^[0-9A-F]+$/ && $3 !~ /[.]/ {
         printf "%s t %s\n", tolower(substr("00000000" $2, length($2) + 1)), $3
     }
-    NF == 2 && $1 >= "00110000" && $1 < "00120000" && $2 !~ /[.]/ {
+    NF == 2 && $1 >= "00110000" && $1 < "00122000" && $2 !~ /[.]/ {
         printf "%s b %s\n", tolower($1), $2
     }' "$1" | LC_ALL=C sort
 }
@@ -90,15 +90,22 @@ checksums() {
     ) >"$list"
 }
 
+# named IMAGE OPTION…: the kernel with these options, and its labels beside it.
+named() {
+    image=$1
+    shift
+    assemble test-roms/kernel/kernel.asm "$image" --before "[map symbols $image.map]" "$@"
+    symbols "$image.map" >"${image%.bin}.sym"
+    rm "$image.map"
+}
+
 kernel=$out/test-roms/kernel.bin
 services=$out/firmware/tests/services
-assemble test-roms/kernel/kernel.asm "$kernel" --before "[map symbols $kernel.map]"
-symbols "$kernel.map" >"$out/test-roms/kernel.sym"
-rm "$kernel.map"
+named "$kernel"
 assemble test-roms/kernel/kernel.asm "$out/test-roms/kernel-virtualizable.bin" -d VIRTUALIZABLE
 assemble test-roms/kernel/kernel.asm "$out/test-roms/kernel-paravirtual.bin" -d PARAVIRTUAL
-assemble test-roms/kernel/kernel.asm "$out/test-roms/kernel-host.bin" -d HOST
-assemble test-roms/kernel/kernel.asm "$out/test-roms/kernel-balloon.bin" -d BALLOON
+named "$out/test-roms/kernel-host.bin" -d HOST
+named "$out/test-roms/kernel-balloon.bin" -d BALLOON
 assemble test-roms/kernel/guest.asm "$out/test-roms/guest.bin" -d ALONE
 rom "$out/firmware/bios.bin" "$kernel"
 assemble firmware/tests/services.asm "$services.image" -I "$here/bios/"
@@ -106,15 +113,16 @@ rom "$services.bin" "$services.image"
 rm "$services.image"
 checksums "$out/firmware/SHA256SUMS" bios.bin tests/services.bin
 checksums "$out/test-roms/kernel/SHA256SUMS" ../kernel.bin ../kernel.sym \
-    ../kernel-virtualizable.bin ../kernel-paravirtual.bin ../kernel-host.bin \
-    ../kernel-balloon.bin ../guest.bin
+    ../kernel-virtualizable.bin ../kernel-paravirtual.bin ../kernel-host.bin ../kernel-host.sym \
+    ../kernel-balloon.bin ../kernel-balloon.sym ../guest.bin
 
 [ "$out" = "$root" ] && exit 0
 status=0
 for file in firmware/bios.bin firmware/SHA256SUMS firmware/tests/services.bin \
     test-roms/kernel.bin test-roms/kernel.sym test-roms/kernel-virtualizable.bin \
-    test-roms/kernel-paravirtual.bin test-roms/kernel-host.bin \
-    test-roms/kernel-balloon.bin test-roms/guest.bin test-roms/kernel/SHA256SUMS; do
+    test-roms/kernel-paravirtual.bin test-roms/kernel-host.bin test-roms/kernel-host.sym \
+    test-roms/kernel-balloon.bin test-roms/kernel-balloon.sym test-roms/guest.bin \
+    test-roms/kernel/SHA256SUMS; do
     if cmp "$out/$file" "$root/$file"; then
         echo "$file: as built from its source"
     else

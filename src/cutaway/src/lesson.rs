@@ -7,7 +7,7 @@ use cutaway::debugger::Line;
 use cutaway::debugger::command;
 use cutaway::debugger::lesson::{HandIn, HandInError, Kernel, Lesson, Sitting};
 use cutaway::replay::in_full;
-use cutaway::{FIRMWARE, KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL};
+use cutaway::{FIRMWARE, HOST_KERNEL, HOST_KERNEL_SYMBOLS, KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL};
 
 use crate::args::{LessonArgs, LessonCommand};
 use crate::debug::coloured;
@@ -39,10 +39,16 @@ const LESSONS: &[(&str, &str)] = &[
     ("19-emulation", include_str!("../../../docs/lessons/19-emulation.md")),
     ("20-shadow-and-nested-paging", include_str!("../../../docs/lessons/20-shadow-and-nested-paging.md")),
     ("22-snapshots-and-clones", include_str!("../../../docs/lessons/22-snapshots-and-clones.md")),
+    ("23-types-of-hypervisors", include_str!("../../../docs/lessons/23-types-of-hypervisors.md")),
 ];
 
-const KERNEL: Kernel<'static> =
-    Kernel { rom: FIRMWARE, symbols: KERNEL_SYMBOLS, paravirtual: PARAVIRTUAL_KERNEL };
+const KERNEL: Kernel<'static> = Kernel {
+    rom: FIRMWARE,
+    symbols: KERNEL_SYMBOLS,
+    paravirtual: PARAVIRTUAL_KERNEL,
+    host: HOST_KERNEL,
+    host_symbols: HOST_KERNEL_SYMBOLS,
+};
 
 const GREETING: &str = "\
 Type `answer` and what you think, `hint` for help, `help` for the commands, `quit` to leave.

@@ -55,8 +55,15 @@ pub const PARAVIRTUAL_KERNEL: &[u8] = include_bytes!("../../../test-roms/kernel-
 /// The same with a hypervisor of type 2: a virtual machine, by SVM, beside its tasks.
 pub const HOST_KERNEL: &[u8] = include_bytes!("../../../test-roms/kernel-host.bin");
 
+/// The names of [`HOST_KERNEL`]'s addresses, as `nm` would list them.
+pub const HOST_KERNEL_SYMBOLS: &str = include_str!("../../../test-roms/kernel-host.sym");
+
 /// The same with a driver for a memory balloon, by which it gives memory back to its host.
 pub const BALLOON_KERNEL: &[u8] = include_bytes!("../../../test-roms/kernel-balloon.bin");
+
+/// The names of [`BALLOON_KERNEL`]'s addresses.
+pub const BALLOON_KERNEL_SYMBOLS: &str =
+    include_str!("../../../test-roms/kernel-balloon.sym");
 
 /// The guest of [`HOST_KERNEL`] alone, for a machine of its own. It prints to port e9.
 pub const SMALL_GUEST: &[u8] = include_bytes!("../../../test-roms/guest.bin");

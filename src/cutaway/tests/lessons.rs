@@ -7,10 +7,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use cutaway::debugger::Line;
 use cutaway::debugger::lesson::{HandIn, Kernel, Lesson, Part, Sitting};
-use cutaway::{FIRMWARE, KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL};
+use cutaway::{FIRMWARE, HOST_KERNEL, HOST_KERNEL_SYMBOLS, KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL};
 
-const KERNEL: Kernel<'static> =
-    Kernel { rom: FIRMWARE, symbols: KERNEL_SYMBOLS, paravirtual: PARAVIRTUAL_KERNEL };
+const KERNEL: Kernel<'static> = Kernel {
+    rom: FIRMWARE,
+    symbols: KERNEL_SYMBOLS,
+    paravirtual: PARAVIRTUAL_KERNEL,
+    host: HOST_KERNEL,
+    host_symbols: HOST_KERNEL_SYMBOLS,
+};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/lessons")

@@ -36,7 +36,8 @@ pub struct Lesson {
 pub struct Head {
     /// Its title.
     pub title: String,
-    /// What runs: `teaching-kernel`, `paravirtual-kernel`, or `code`, which `code` has the source of.
+    /// What runs: `teaching-kernel`, `paravirtual-kernel`, `host-kernel`, or `code`, which `code` has
+    /// the source of.
     pub guest: GuestKind,
     /// Assembly for a 16-bit machine fresh from reset, at f000:0000.
     #[serde(default)]
@@ -72,6 +73,8 @@ pub enum GuestKind {
     TeachingKernel,
     /// The teaching kernel as a paravirtual guest, started by a monitor.
     ParavirtualKernel,
+    /// The teaching kernel with a hypervisor among its tasks, on a CPU with SVM.
+    HostKernel,
     /// Code of the lesson.
     Code,
 }

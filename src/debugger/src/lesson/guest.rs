@@ -16,6 +16,10 @@ pub struct Kernel<'a> {
     pub symbols: &'a str,
     /// The kernel as a paravirtual guest, a multiboot image.
     pub paravirtual: &'a [u8],
+    /// The kernel with a hypervisor among its tasks, a multiboot image.
+    pub host: &'a [u8],
+    /// Its names.
+    pub host_symbols: &'a str,
 }
 
 /// Bytes of a ROM made of code; it ends at the reset vector.
@@ -30,11 +34,10 @@ const HLT: u8 = 0xf4;
 /// The machine of a lesson at reset.
 pub(super) fn of_lesson(head: &Head, kernel: &Kernel<'_>) -> Result<Explorer, String> {
     match head.guest {
-        GuestKind::TeachingKernel => {
-            let mut explorer = explorer(head, &Boot::Rom(kernel.rom))?;
-            let symbols = Symbols::parse(kernel.symbols).map_err(|error| error.to_string())?;
-            explorer.set_symbols(symbols);
-            Ok(explorer)
+        GuestKind::TeachingKernel => named(explorer(head, &Boot::Rom(kernel.rom))?, kernel.symbols),
+        GuestKind::HostKernel => {
+            let boot = Boot::Kernel { image: kernel.host, initrd: None, cmdline: "" };
+            named(explorer(head, &boot)?, kernel.host_symbols)
         }
         GuestKind::ParavirtualKernel => {
             let image = kernel.paravirtual;
@@ -42,6 +45,12 @@ pub(super) fn of_lesson(head: &Head, kernel: &Kernel<'_>) -> Result<Explorer, St
         }
         GuestKind::Code => of_code(head, &head.code),
     }
+}
+
+/// The machine with names for its addresses.
+fn named(mut explorer: Explorer, symbols: &str) -> Result<Explorer, String> {
+    explorer.set_symbols(Symbols::parse(symbols).map_err(|error| error.to_string())?);
+    Ok(explorer)
 }
 
 /// A machine with code at f000:0000, which reset jumps to.
@@ -59,8 +68,7 @@ pub(super) fn of_code(head: &Head, source: &str) -> Result<Explorer, String> {
 }
 
 fn explorer(head: &Head, boot: &Boot<'_>) -> Result<Explorer, String> {
-    let cpu =
-        CpuModel::by_name(&head.cpu).ok_or_else(|| format!("there is no CPU {}", head.cpu))?;
+    let cpu = CpuModel::parse(&head.cpu).map_err(|error| error.to_string())?;
     let memory_bytes = head.memory.checked_mul(1 << 20).ok_or("too much memory")?;
     let model = head
         .model

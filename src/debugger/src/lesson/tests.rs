@@ -52,7 +52,8 @@ wrong = "mov bx, 41"
 "#;
 
 /// These lessons run code of their own.
-const KERNEL: Kernel<'static> = Kernel { rom: &[], symbols: "", paravirtual: &[] };
+const KERNEL: Kernel<'static> =
+    Kernel { rom: &[], symbols: "", paravirtual: &[], host: &[], host_symbols: "" };
 
 fn lesson() -> Lesson {
     Lesson::parse(LESSON).unwrap()
