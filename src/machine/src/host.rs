@@ -432,6 +432,26 @@ mod tests {
         }
     }
 
+    /// The teaching kernel prints, and waits for the transmitter and the timer in HLT.
+    #[test]
+    fn who_waits_does_what_it_does_alone() {
+        let image = include_bytes!("../../../test-roms/kernel.bin");
+        let cpu = CpuModel::by_name("x86-64-v2").unwrap();
+        let config = Config { memory_bytes: 16 << 20, ..Config::new(cpu) };
+        let boot = Boot::Kernel { image, initrd: None, cmdline: "" };
+        let mut alone = Machine::new(config.clone(), &boot).unwrap();
+        let mut host = Host::new();
+        let number = host.add("kernel", Machine::new(config, &boot).unwrap(), Share::default());
+        for _ in 0..50 {
+            host.step();
+            let guest = host.guest_mut(number).unwrap().machine_mut();
+            alone.run_until(guest.ticks());
+            assert_eq!(guest.instructions(), alone.instructions());
+            let (hash, expected) = (guest.state_hash().unwrap(), alone.state_hash().unwrap());
+            assert_eq!(hash, expected, "at its tick {}", guest.ticks());
+        }
+    }
+
     #[test]
     fn who_slept_when_suspended_sleeps_on() {
         let mut host = Host::new();
