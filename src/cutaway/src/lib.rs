@@ -62,8 +62,7 @@ pub const HOST_KERNEL_SYMBOLS: &str = include_str!("../../../test-roms/kernel-ho
 pub const BALLOON_KERNEL: &[u8] = include_bytes!("../../../test-roms/kernel-balloon.bin");
 
 /// The names of [`BALLOON_KERNEL`]'s addresses.
-pub const BALLOON_KERNEL_SYMBOLS: &str =
-    include_str!("../../../test-roms/kernel-balloon.sym");
+pub const BALLOON_KERNEL_SYMBOLS: &str = include_str!("../../../test-roms/kernel-balloon.sym");
 
 /// The guest of [`HOST_KERNEL`] alone, for a machine of its own. It prints to port e9.
 pub const SMALL_GUEST: &[u8] = include_bytes!("../../../test-roms/guest.bin");

@@ -12,11 +12,13 @@
 
 mod copies;
 mod resources;
+mod schedule;
 
 use crate::{Input, Machine, PhysicalMemory, Stop};
 
 pub use copies::{CopyError, GuestSnapshot};
 pub use resources::ResourceError;
+pub use schedule::{Schedule, Standing};
 
 use resources::Moving;
 
@@ -43,7 +45,7 @@ impl Default for Share {
 }
 
 /// How a guest stands.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum State {
     Ready,
     /// Halted until this tick of the host; without one only an input wakes it.
@@ -307,6 +309,16 @@ impl Host {
     /// As [`Self::step`], but time passes no further than to `limit` while no guest runs, even if
     /// none will ever run again by itself.
     pub fn step_before(&mut self, limit: u64) -> Option<Slice> {
+        self.step_for(SLICE, limit)
+    }
+
+    /// As [`Self::step`], but the guest runs for so many ticks at most: something comes in between.
+    pub fn step_within(&mut self, most: u64) -> Option<Slice> {
+        self.step_for(SLICE.min(most), self.now.saturating_add(most))
+    }
+
+    /// A slice of so many ticks, or time up to `limit`.
+    fn step_for(&mut self, slice: u64, limit: u64) -> Option<Slice> {
         self.settle();
         self.settle_moves();
         self.settle_memory();
@@ -323,7 +335,7 @@ impl Host {
             guest.machine.input(&Input::Stolen(stolen));
         }
         let (ticks, skipped) = (guest.machine.ticks(), guest.machine.instructions());
-        let stop = guest.machine.run_until_idle(ticks + SLICE);
+        let stop = guest.machine.run_until_idle(ticks + slice);
         let ran = guest.machine.ticks() - ticks;
         let ran = ran.max(guest.machine.instructions() - skipped);
         self.now += ran;

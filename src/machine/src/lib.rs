@@ -37,7 +37,9 @@ pub use cutaway_vmm::{
     TranslationCounts, Vm,
 };
 pub use fault::{Fault, register_number};
-pub use host::{CopyError, GuestSnapshot, Host, ResourceError, Share, Slice, Tenant};
+pub use host::{
+    CopyError, GuestSnapshot, Host, ResourceError, Schedule, Share, Slice, Standing, Tenant,
+};
 pub use image::Image;
 pub use machine::{Input, InputLog, Machine, Stop};
 pub use memory_map::{MAX_MEMORY, MIN_MEMORY};

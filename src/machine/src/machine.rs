@@ -23,7 +23,7 @@ use cutaway_vmm::{Kvm, Vm};
 use serde::{Deserialize, Serialize};
 
 /// Why [`Machine::run_until`] returned.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Stop {
     /// The tick limit is reached.
     Limit,
@@ -76,6 +76,14 @@ pub enum Input {
     /// The disk gets a medium with these contents, in place of what it has, if it fits; without
     /// bytes it is taken out.
     Disk(Vec<u8>),
+    /// A host of several guests holds pages of this one by nested tables, at these guest-physical
+    /// addresses: the guest may read the same, and does without the unused until it needs them.
+    Hold {
+        /// Pages that others have the same contents of.
+        same: Vec<u64>,
+        /// Pages that are taken.
+        unused: Vec<u64>,
+    },
 }
 
 /// Takes down all inputs, so that they can be given again.
@@ -299,13 +307,24 @@ impl Machine {
                     virtio.change_disk(contents, dma);
                 });
             }
+            Input::Hold { same, unused } => {
+                // Without nested tables there is nothing to hold a page by.
+                if let Some(vm) = self.vm.as_mut().filter(|vm| vm.has_nested_tables()) {
+                    vm.hold_pages(&mut self.vcpu, self.board.memory_mut(), (same, unused));
+                }
+                return;
+            }
             _ => {}
         }
         self.board.touch(at, |chips, now, _| match input {
             Input::Serial { port, bytes } => chips.send_to_com(*port, bytes, now),
             Input::Key(scan_codes) => chips.send_key(scan_codes, now),
             Input::PowerButton => chips.press_power_button(now),
-            Input::Fault(_) | Input::Stolen(_) | Input::Balloon(_) | Input::Disk(_) => {}
+            Input::Fault(_)
+            | Input::Stolen(_)
+            | Input::Balloon(_)
+            | Input::Disk(_)
+            | Input::Hold { .. } => {}
         });
     }
 
@@ -450,13 +469,6 @@ impl Machine {
     pub(crate) fn write_memory(&mut self, address: u64, bytes: &[u8]) {
         self.board.write_memory(address, bytes);
         self.board.tell_reached(&mut self.vcpu, self.vm.as_mut());
-    }
-
-    /// As [`Vm::hold_pages`], if there is a monitor.
-    pub(crate) fn hold_pages(&mut self, same: &[u64], unused: &[u64]) {
-        if let Some(vm) = &mut self.vm {
-            vm.hold_pages(&mut self.vcpu, self.board.memory_mut(), (same, unused));
-        }
     }
 
     pub(crate) fn vm_and_memory(&mut self) -> Option<(&mut Vm, &mut GuestMemory)> {

@@ -12,10 +12,11 @@
 //! Mechanisms", and §4, "Sharing Memory".
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use cutaway_memory::{GuestMemory, PAGE_SIZE, PageKind};
 use cutaway_state::StateHash;
-use cutaway_vmm::Resident;
+use cutaway_vmm::{Resident, Vm};
 
 use crate::{Input, Machine};
 
@@ -131,17 +132,22 @@ impl PhysicalMemory {
             }
         }
         let used = wired + shared + private.len() as u64;
-        let unused = victims(private, used.saturating_sub(self.frames), machines.len());
+        let mut unused = victims(private, used.saturating_sub(self.frames), machines.len());
         self.used = used;
         for of in &pages {
             self.guests[of.guest].mapped += 1;
         }
         for (guest, machine) in machines.iter_mut().enumerate() {
-            machine.hold_pages(&same[guest], &unused[guest]);
+            if !machine.vm().is_some_and(Vm::has_nested_tables) {
+                continue;
+            }
             let books = &mut self.guests[guest];
             books.mapped -= unused[guest].len() as u64;
             self.used -= unused[guest].len() as u64;
-            if let Some(vm) = machine.vm().filter(|vm| vm.has_nested_tables()) {
+            let (same, unused) = (mem::take(&mut same[guest]), mem::take(&mut unused[guest]));
+            // An input, so that repeating the guest repeats what its host did to it.
+            machine.input(&Input::Hold { same, unused });
+            if let Some(vm) = machine.vm() {
                 let counts = vm.held_counts();
                 books.out = vm.pages_out();
                 (books.copied, books.read_in) = (counts.copied, counts.read_in);

@@ -123,9 +123,12 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Forgets everything behind a tick.
-    pub(crate) fn forget_after(&mut self, ticks: u64) {
-        while self.list.last().is_some_and(|last| last.ticks > ticks) && self.list.len() > 1 {
+    /// Forgets everything behind a tick, and at that tick behind so many entries of the journal.
+    pub(crate) fn forget_after(&mut self, ticks: u64, entries: usize) {
+        let is_after = |point: &Checkpoint| {
+            point.ticks > ticks || point.ticks == ticks && point.entries > entries
+        };
+        while self.list.last().is_some_and(is_after) && self.list.len() > 1 {
             let Some(point) = self.list.pop() else { return };
             self.bytes -= point.bytes();
             for offset in point.pages {

@@ -204,10 +204,37 @@ impl TimeMachine {
         self.next = self.journal.entries.len();
     }
 
+    /// Something will enter the live run at a tick that it has not passed yet, behind all else that is
+    /// known to.
+    pub fn expect(&mut self, at: u64, input: &Input) {
+        self.journal.entries.push(Entry::Input { at, input: input.clone() });
+    }
+
+    /// Goes to a tick, where so many entries of the journal have happened: at one tick that is before
+    /// or behind what enters there. Past all stops.
+    pub fn goto_behind(&mut self, tick: u64, entries: usize) -> Result<Reached, ReplayError> {
+        if tick < self.machine.ticks() || self.next > entries {
+            self.restore_tick(tick)?;
+            if self.next > entries {
+                // That checkpoint is of the same tick, but later.
+                self.restore_tick(tick.saturating_sub(1))?;
+            }
+        }
+        let reached = self.without_stops(|this| this.run(Goal::Tick(tick)))?;
+        while self.next < entries
+            && let Some(Entry::Input { at, input }) = self.journal.entries.get(self.next)
+            && *at <= self.machine.ticks()
+        {
+            self.machine.input(input);
+            self.next += 1;
+        }
+        Ok(reached)
+    }
+
     /// Goes on from here as a live run: what the journal says of later instants is forgotten.
     pub fn go_live(&mut self) {
         self.journal.entries.truncate(self.next);
-        self.checkpoints.forget_after(self.machine.ticks());
+        self.checkpoints.forget_after(self.machine.ticks(), self.next);
         self.frontier = self.machine.ticks();
         self.past.set(false);
         self.live = true;
