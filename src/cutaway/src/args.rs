@@ -167,7 +167,7 @@ Examples:
   cutaway vm types
       a partition, a monitor on the machine, a monitor in a host kernel: who runs where
   cutaway vm host --guest shares=1 --guest shares=2 --guest shares=4
-      three guests that share the CPU, and what each gets
+      three guests that share the CPU, and what each gets; with --step on the stepping screen
   cutaway vm host --guest name=web,model=hardware --clone web*3@400000000 --suspend web@400000000
       a started guest as the template of three more
   cutaway vm host --guest name=a --guest name=b --snapshot a@300000000 --revert a@600000000
@@ -188,12 +188,48 @@ pub(crate) enum VmCommand {
     /// Run one workload by each model and print what each cost, as a table in Markdown
     Table,
     /// Run one small guest under hypervisors of type 0, 1 and 2, and print who runs where
-    #[command(after_help = VM_EXAMPLES)]
-    Types,
+    #[command(after_help = VM_TYPES_EXAMPLES)]
+    Types(VmTypesArgs),
     /// Run several guests on one CPU, and show who had it when
-    #[command(after_help = VM_EXAMPLES)]
+    #[command(after_help = VM_HOST_EXAMPLES)]
     Host(Box<VmHostArgs>),
 }
+
+const VM_TYPES_EXAMPLES: &str = "\
+Examples:
+  cutaway vm types
+      a partition, a monitor on the machine, a monitor in a host kernel: who runs where, as a table
+  cutaway vm types --step
+      the three on the stepping screen: o runs the next one for a slice, w looks at another
+  cutaway vm types --export types.svg -e 'host step 40'
+      a picture of that screen, without a terminal
+";
+
+/// `cutaway vm types`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct VmTypesArgs {
+    /// Step through the three guests on the whole screen, slice by slice
+    #[arg(long)]
+    pub(crate) step: bool,
+
+    #[command(flatten)]
+    pub(crate) screen: ScreenArgs,
+}
+
+const VM_HOST_EXAMPLES: &str = "\
+Examples:
+  cutaway vm host --guest shares=1 --guest shares=2 --guest shares=4
+      three guests that share the CPU, and what each gets
+  cutaway vm host --guest name=web,shares=2 --guest name=db --step
+      the same on the stepping screen: o and O go a slice of the CPU on and back, w looks at
+      another guest, :host suspend web keeps one off the CPU
+  cutaway vm host --guest name=web,model=hardware --clone web*3@400000000 --suspend web@400000000
+      a started guest as the template of three more
+  cutaway vm host --guest name=a --guest name=b --snapshot a@300000000 --revert a@600000000
+      one guest goes back, and the other does not notice
+  cutaway vm host --guest model=hardware --guest model=hardware --host-memory 2M
+      less memory than the two believe to have
+";
 
 /// `cutaway vm host`.
 #[derive(Args, Clone, Debug)]
@@ -248,6 +284,14 @@ pub(crate) struct VmHostArgs {
     /// Move the disk of one guest into the empty drive of another; can be given again
     #[arg(long, value_name = "FROM:TO@TICKS")]
     pub(crate) move_disk: Vec<String>,
+
+    /// Step through the guests on the whole screen, forwards and backwards
+    #[arg(long, conflicts_with_all = ["snapshot", "revert", "clone", "suspend", "resume", "shares", "cap",
+          "balloon", "move_memory", "move_disk"])]
+    pub(crate) step: bool,
+
+    #[command(flatten)]
+    pub(crate) screen: ScreenArgs,
 
     /// Stop after so many instructions of the CPU
     #[arg(long, value_name = "N", default_value_t = 1_000_000_000,
@@ -475,6 +519,8 @@ Examples:
       a Linux kernel, from where it has left real mode
   cutaway step --recording crash.cut -e end
       the end of a recording, and from there back
+  cutaway step --guest name=web,shares=2 --guest name=db
+      two guests on one CPU: o and O go a slice on and back, w looks at the other guest
   cutaway step --export cpu.svg --size 120x40 --layout cpu -e 'step 3'
       a picture of the screen, without a terminal
 
@@ -488,13 +534,20 @@ pub(crate) struct StepArgs {
     #[command(flatten)]
     pub(crate) explored: ExploredArgs,
 
+    #[command(flatten)]
+    pub(crate) screen: ScreenArgs,
+}
+
+/// How a screen begins.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ScreenArgs {
     /// Do what a command says first; can be given again
     #[arg(short, long, value_name = "COMMAND")]
     pub(crate) execute: Vec<String>,
 
-    /// Panes to begin with: cpu, paging, interrupts, devices, vm or full
-    #[arg(long, value_name = "NAME", default_value = "cpu")]
-    pub(crate) layout: String,
+    /// Panes to begin with: cpu, paging, interrupts, devices, vm, host or full
+    #[arg(long, value_name = "NAME")]
+    pub(crate) layout: Option<String>,
 
     /// Write the screen to FILE.svg or FILE.txt and end, without a terminal
     #[arg(long, value_name = "FILE")]
@@ -503,6 +556,13 @@ pub(crate) struct StepArgs {
     /// The size of the screen that is written
     #[arg(long, value_name = "COLUMNSxROWS", default_value = "120x40", requires = "export", value_parser = parse_size)]
     pub(crate) size: (u16, u16),
+}
+
+impl ScreenArgs {
+    /// Whether something of a screen was asked for.
+    pub(crate) fn is_given(&self) -> bool {
+        !self.execute.is_empty() || self.layout.is_some() || self.export.is_some()
+    }
 }
 
 /// What can be gone about in, forwards and backwards.
@@ -514,6 +574,15 @@ pub(crate) struct ExploredArgs {
     /// Go about in this recording instead
     #[arg(long, value_name = "RECORDING", conflicts_with_all = ["kernel", "rom"])]
     pub(crate) recording: Option<PathBuf>,
+
+    /// Put several guests on one CPU, as cutaway vm host does: name=N,model=M,shares=S,cap=PERCENT and
+    /// more; can be given again
+    #[arg(long = "guest", value_name = "SPEC", conflicts_with_all = ["kernel", "rom", "recording", "model"])]
+    pub(crate) guests: Vec<String>,
+
+    /// Memory of the host that all guests share, such as 32M
+    #[arg(long, value_name = "SIZE", requires = "guests", value_parser = parse_memory)]
+    pub(crate) host_memory: Option<u64>,
 
     /// Names of addresses, as nm or System.map lists them
     ///
@@ -534,6 +603,8 @@ Examples:
       some commands, and what they show
   cutaway debug --recording crash.cut -e end -e 'last-write 0x1234'
       who wrote a byte, out of a recording
+  cutaway debug --guest shares=2 --guest shares=1 -e 'host step 20' -e host
+      two guests on one CPU, and who had it when
   cutaway debug --kernel vmlinuz --append console=ttyS0 --script boot.txt
       commands out of a file, one a line; the exit code is 1 if one fails
 ";

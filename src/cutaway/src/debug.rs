@@ -12,6 +12,7 @@ use cutaway::debugger::command::{continuations, execute};
 use cutaway::debugger::explorer::Explorer;
 use cutaway::debugger::{Line, Style, Symbols};
 use cutaway::host::Interrupt;
+use cutaway::machine::Host;
 use cutaway::replay::{TimeMachine, in_full};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -31,6 +32,9 @@ An empty line does the last movement again; Ctrl-C stops what runs.";
 /// A guest, or a recording if there is one, as one can go about in it.
 pub(crate) fn explorer(args: &ExploredArgs) -> Result<Explorer, Failure> {
     let budget = usize::try_from(args.budget).unwrap_or(usize::MAX);
+    if !args.guests.is_empty() {
+        return explorer_of_guests(&args.guests, args.host_memory, budget);
+    }
     let (run, live) = match &args.recording {
         Some(path) => {
             let recording = open(path)?;
@@ -42,6 +46,29 @@ pub(crate) fn explorer(args: &ExploredArgs) -> Result<Explorer, Failure> {
     let mut explorer = Explorer::new(run.map_err(|error| replay_failure(&error))?, live);
     explorer.set_symbols(symbols(args)?);
     Ok(explorer)
+}
+
+/// Several guests on one CPU, of which one is looked at.
+pub(crate) fn explorer_of_guests(
+    specs: &[String],
+    memory: Option<u64>,
+    budget: usize,
+) -> Result<Explorer, Failure> {
+    let (host, symbols) = crate::vm::host_of(specs, memory)?;
+    explorer_of_host(host, &symbols, budget)
+}
+
+/// The guests of a host, of which one is looked at, each with the names of its addresses.
+pub(crate) fn explorer_of_host(
+    host: Host,
+    symbols: &[&str],
+    budget: usize,
+) -> Result<Explorer, Failure> {
+    let parsed: Result<Vec<_>, _> = symbols.iter().map(|text| Symbols::parse(text)).collect();
+    let parsed =
+        parsed.map_err(|error| Failure::of(HOST_FAILED, &error, "report this as a defect"))?;
+    Explorer::of_host(host, parsed, budget)
+        .map_err(|error| Failure::of(HOST_FAILED, &error, "give fewer guests, or smaller ones"))
 }
 
 /// The names that were given, or those of the teaching kernel.

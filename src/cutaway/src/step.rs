@@ -5,32 +5,42 @@ use std::error::Error;
 use std::io::IsTerminal;
 use std::rc::Rc;
 
+use cutaway::debugger::explorer::Explorer;
 use cutaway::debugger::screen::{Next, Screen, run};
 use cutaway::host::{FullScreen, Inbox, Notice, watch_signals};
 
-use crate::args::StepArgs;
+use crate::args::{ScreenArgs, StepArgs};
 use crate::debug::explorer;
 use crate::exit::{BAD_INPUT, DONE, HOST_FAILED};
 use crate::failure::Failure;
 
 /// Shows the screen, or writes it to a file; the result is the exit code.
 pub(crate) fn step(args: &StepArgs) -> Result<u8, Failure> {
+    show(&args.screen, || explorer(&args.explored))
+}
+
+/// The same of whatever is to be explored; it is made when it is known that it can be shown.
+pub(crate) fn show(
+    args: &ScreenArgs,
+    explorer: impl FnOnce() -> Result<Explorer, Failure>,
+) -> Result<u8, Failure> {
     if args.export.is_none() {
         for (is_terminal, name) in [
             (std::io::stdin().is_terminal(), "standard input"),
             (std::io::stdout().is_terminal(), "standard output"),
         ] {
             if !is_terminal {
-                let what = format!("{name} is no terminal, which cutaway step needs");
+                let what = format!("{name} is no terminal, which the stepping screen needs");
                 let remedy = "use cutaway debug, which has the same commands, or --export FILE";
                 return Err(Failure::new(BAD_INPUT, what, remedy));
             }
         }
     }
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let explorer = explorer(&args.explored)?;
+    let explorer = explorer()?;
+    let usual = if explorer.host().is_some() { "host" } else { "cpu" };
+    let layout = format!("layout {}", args.layout.as_deref().unwrap_or(usual));
     let mut screen = Screen::new(explorer, args.size, colour);
-    let layout = format!("layout {}", args.layout);
     screen
         .execute(&layout)
         .map_err(|error| Failure::of(BAD_INPUT, &error, "choose one of them with --layout"))?;

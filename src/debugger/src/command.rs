@@ -2,6 +2,7 @@
 //! of the stepping screen understand. The names are gdb's where gdb has one.
 
 mod completion;
+mod host;
 mod table;
 
 pub use completion::continuations;
@@ -70,6 +71,18 @@ pub fn check(line: &str) -> std::result::Result<(), String> {
         return Err(format!("{name} lacks a word: {} {}", command.name, command.words));
     }
     Ok(())
+}
+
+/// Whether a line changes what comes: something enters, or is done to a guest.
+pub(crate) fn changes(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    match words.next().and_then(|name| table::by_name(name).ok()).map(|command| command.name) {
+        Some("type" | "power" | "live") => true,
+        Some("host") => {
+            words.next().is_some_and(|word| ["suspend", "resume", "shares", "cap"].contains(&word))
+        }
+        _ => false,
+    }
 }
 
 /// What stands behind a command's name.

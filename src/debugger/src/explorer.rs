@@ -7,11 +7,13 @@
 //!
 //! Not modelled: interrupting a search backwards between two checkpoints.
 
+mod guests;
 mod movement;
 mod past;
 mod stops;
 mod witness;
 
+pub(crate) use guests::Mark;
 pub(crate) use movement::port_text;
 pub use movement::{Way, What};
 pub use past::Call;
@@ -89,6 +91,10 @@ pub struct Explorer {
     between: Option<Between>,
     symbols: Symbols,
     nameless: Symbols,
+    /// The others on the same CPU, if there are some.
+    guests: Option<Box<guests::Guests>>,
+    /// How often something was done that changed what comes.
+    changes: u64,
     /// Where the memory pane begins.
     pub memory_at: u64,
     /// The address whose page walk is shown.
@@ -118,6 +124,8 @@ impl Explorer {
             between: None,
             symbols: Symbols::default(),
             nameless: Symbols::default(),
+            guests: None,
+            changes: 0,
             memory_at: 0,
             walk_of: None,
         }
@@ -195,6 +203,7 @@ impl Explorer {
             symbols: &self.symbols,
             monitor: self.run.machine().vm(),
             balloon: self.run.machine().balloon(),
+            host: self.host().map(|run| (run, self.guest())),
         }
     }
 
@@ -224,6 +233,7 @@ impl Explorer {
             breakpoints: &breakpoints,
             symbols: self.symbols_here(),
             all_symbols: &self.symbols,
+            guests: self.guests.is_some().then_some(self),
             console: &console,
             log: &log,
         })
@@ -262,9 +272,11 @@ impl Explorer {
         let ns = machine.guest_ns();
         let cs = state.system.segments[cutaway_cpu::Seg::Cs as usize].selector;
         let symbol = self.symbols_here().text_of(mode::pc(state));
+        let guest = self.host().map(|run| format!("{}: ", run.name(self.guest())));
+        let guest = guest.unwrap_or_default();
         let symbol = symbol.map(|symbol| format!("  {symbol}")).unwrap_or_default();
         [
-            format!("instruction {}", self.count()),
+            format!("{guest}instruction {}", self.count()),
             format!(" of {}", self.furthest()),
             format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000),
             mode::name(state).to_owned(),
@@ -279,6 +291,10 @@ impl Explorer {
                 "a recording cannot be changed; go live first, which forgets what comes after";
             return Err(ExplorerError::Asked(what.to_owned()));
         }
+        self.changes += 1;
+        if self.guests.is_some() {
+            return self.enter(input);
+        }
         self.run.input(input);
         self.forget_future();
         Ok(())
@@ -287,6 +303,7 @@ impl Explorer {
     /// Goes on from here as a live machine.
     pub fn go_live(&mut self) {
         self.run.go_live();
+        self.changes += 1;
         self.live = true;
         self.forget_future();
     }
@@ -297,6 +314,11 @@ impl Explorer {
         self.witness.forget_after(tick, ns);
         self.ended.take_if(|(at, _)| *at >= tick);
         self.here = Instant::of(self.run.machine());
+    }
+
+    /// How often something was done that changed what comes: inputs, going live, orders to a host.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// After a movement: what was before is what changes are reckoned from.
@@ -311,6 +333,7 @@ impl Explorer {
             }
             self.undo.push(from);
         }
+        self.lead_host();
     }
 
     /// Several movements as one: to be undone at once, with changes reckoned from where the first

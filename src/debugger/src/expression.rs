@@ -6,6 +6,7 @@
 //! with a segment's base added. Divisions by zero and memory that is not there are errors.
 
 use crate::address;
+use crate::host::HostRun;
 use crate::memory::{self, Space};
 use crate::mode;
 use crate::symbols::Symbols;
@@ -46,6 +47,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) monitor: Option<&'a Vm>,
     /// The memory balloon whose driver is at work.
     pub(crate) balloon: Option<BalloonSize>,
+    /// The host of several guests, and which of them this is.
+    pub(crate) host: Option<(&'a HostRun, usize)>,
 }
 
 /// The value of an expression.
@@ -197,6 +200,7 @@ impl<'a> Parser<'a> {
             "mapped" => Ok(self.monitor()?.resident(self.subject.memory).len() as u64),
             "balloon" => Ok(self.balloon()?.actual.into()),
             "balloon_wanted" => Ok(self.balloon()?.wanted.into()),
+            _ if self.subject.host.is_some() && is_hosted(&name) => self.hosted(word),
             _ => address::linear(word, state).or_else(|error| {
                 if let Some(address) = self.subject.symbols.address_of(word) {
                     return Ok(address);
@@ -256,6 +260,33 @@ impl<'a> Parser<'a> {
         })
     }
 
+    /// Of the host, of the guest that is looked at, or of a guest by name: `used_web`.
+    fn hosted(&self, word: &str) -> Result<u64, String> {
+        let (run, here) = self.subject.host.ok_or("there is no host of several guests")?;
+        let (what, guest) = match word.split_once('_') {
+            Some((what, name)) => (what, run.named(name)?),
+            None => (word, here),
+        };
+        let memory = || run.memory().ok_or("the host has no memory of its own");
+        let pages = || Ok::<_, String>(memory()?.guests().get(guest).copied().unwrap_or_default());
+        Ok(match what {
+            "hostticks" => run.now(),
+            "guestticks" => run.own_ticks(guest),
+            "used" => run.used(guest),
+            "stolen" => run.stolen(guest),
+            "shares" => u64::from(run.share(guest).shares),
+            "cap" => u64::from(run.share(guest).cap.unwrap_or(100)),
+            "frames" => memory()?.frames(),
+            "framesused" => memory()?.used(),
+            "mapped" => pages()?.mapped,
+            "shared" => pages()?.shared,
+            "ondisk" => pages()?.out,
+            "copied" => pages()?.copied,
+            "readin" => pages()?.read_in,
+            _ => return Err(format!("'{word}' is nothing of a host")),
+        })
+    }
+
     fn load(&self, space: Space, address: u64, bytes: usize) -> Result<u64, String> {
         let mut buffer = [0; 8];
         let (state, wanted) = (self.subject.state, &mut buffer[..bytes]);
@@ -278,6 +309,27 @@ pub(crate) fn cpl(state: &CpuState) -> u8 {
         // The CPL is the DPL of SS (AMD APM vol. 2 §4.8, "Legacy Segment Descriptors").
         state.system.segments[Seg::Ss as usize].dpl()
     }
+}
+
+/// What expressions know of a host of several guests.
+const HOSTED: [&str; 13] = [
+    "hostticks",
+    "guestticks",
+    "used",
+    "stolen",
+    "shares",
+    "cap",
+    "frames",
+    "framesused",
+    "mapped",
+    "shared",
+    "ondisk",
+    "copied",
+    "readin",
+];
+
+fn is_hosted(name: &str) -> bool {
+    HOSTED.contains(&name.split('_').next().unwrap_or_default())
 }
 
 fn memory_of(word: &str) -> Option<(usize, Space)> {
@@ -340,6 +392,7 @@ mod tests {
             moved: 7,
             symbols: &symbols,
             monitor: None,
+            host: None,
         };
         evaluate(text, &subject)
     }

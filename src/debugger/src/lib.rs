@@ -8,6 +8,7 @@ pub mod explain;
 pub mod explorer;
 mod expression;
 pub mod gdb;
+pub mod host;
 pub mod lesson;
 mod memory;
 mod mode;

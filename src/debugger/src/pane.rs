@@ -6,6 +6,7 @@ mod chips;
 mod code;
 mod control;
 mod grid;
+mod guests;
 mod paging;
 mod privilege;
 mod registers;
@@ -14,7 +15,9 @@ mod vm;
 
 pub(crate) use code::{above, dump, from as instructions, listing};
 pub(crate) use control::hidden;
+pub(crate) use guests::grouped;
 
+use crate::explorer::Explorer;
 use crate::symbols::Symbols;
 use crate::text::Line;
 use cutaway_cpu::CpuState;
@@ -51,10 +54,11 @@ pub enum Pane {
     Translation,
     Grid,
     Privilege,
+    Guests,
 }
 
 /// Every pane with its name and what it shows.
-const ALL: [(Pane, &str, &str); 27] = [
+const ALL: [(Pane, &str, &str); 28] = [
     (Pane::Code, "code", "instructions around the next one"),
     (Pane::Explain, "explain", "the next instruction taken apart, before it runs"),
     (Pane::Registers, "registers", "general registers, RIP and RFLAGS"),
@@ -88,6 +92,11 @@ const ALL: [(Pane, &str, &str); 27] = [
         Pane::Privilege,
         "privilege",
         "who runs where: guest, monitor, host, their rings, who has the CPU",
+    ),
+    (
+        Pane::Guests,
+        "guests",
+        "several guests on one CPU: who had it when, shares, stolen time, memory",
     ),
     (Pane::Log, "log", "exceptions, interrupts, ports and mode changes up to here"),
 ];
@@ -155,6 +164,7 @@ impl Pane {
             Self::Translation => vm::translation(scene),
             Self::Grid => grid::lines(scene),
             Self::Privilege => privilege::lines(scene),
+            Self::Guests => guests::lines(scene),
             Self::Log => tail(scene.log.iter().map(Line::of).collect(), rows),
         }
     }
@@ -182,6 +192,8 @@ pub struct Scene<'a> {
     pub memory_at: u64,
     /// The linear address whose page walk is shown; the next instruction's if there is none.
     pub walk_of: Option<u64>,
+    /// The explorer of all guests, if the machine is one of several on a host.
+    pub guests: Option<&'a Explorer>,
     /// Linear addresses of breakpoints.
     pub breakpoints: &'a [u64],
     /// Names of the addresses of the code that runs.

@@ -5,7 +5,10 @@ use std::path::Path;
 
 use cutaway::host::{FileUse, read_file};
 use cutaway::machine::{Devices, GuestPages, Host, Share, Slice};
-use cutaway::{BALLOON_KERNEL, Boot, Config, CpuModel, Machine, Model, OnReset};
+use cutaway::{
+    BALLOON_KERNEL, BALLOON_KERNEL_SYMBOLS, Boot, Config, CpuModel, KERNEL_SYMBOLS, Machine, Model,
+    OnReset,
+};
 
 use indicatif::ProgressBar;
 
@@ -99,6 +102,15 @@ impl Spec {
         Ok(spec)
     }
 
+    /// The names of the kernel's addresses, where they are known.
+    fn symbols(&self) -> &'static str {
+        match (&self.kernel, self.model) {
+            (None, _) if self.devices.balloon => BALLOON_KERNEL_SYMBOLS,
+            (None, None | Some(Model::Translate | Model::Hardware)) => KERNEL_SYMBOLS,
+            _ => "",
+        }
+    }
+
     fn machine(&self) -> Result<Machine, Failure> {
         let cpu = CpuModel::by_name("x86-64-v2").expect("this model is always there");
         let config = Config {
@@ -135,16 +147,26 @@ impl Spec {
     }
 }
 
-/// Runs the guests as asked for; the result is the exit code.
-pub(super) fn host(args: &VmHostArgs) -> Result<u8, Failure> {
-    let mut host = Host::new();
-    for (number, text) in args.guest.iter().enumerate() {
+/// A host with guests as asked for, and the names of each one's addresses as `nm` lists them.
+pub(crate) fn host_of(
+    specs: &[String],
+    memory: Option<u64>,
+) -> Result<(Host, Vec<&'static str>), Failure> {
+    let (mut host, mut symbols) = (Host::new(), Vec::new());
+    for (number, text) in specs.iter().enumerate() {
         let spec = Spec::parse(text, number)?;
         host.add(&spec.name, spec.machine()?, spec.share);
+        symbols.push(spec.symbols());
     }
-    if let Some(bytes) = args.host_memory {
+    if let Some(bytes) = memory {
         host.set_memory(bytes);
     }
+    Ok((host, symbols))
+}
+
+/// Runs the guests as asked for; the result is the exit code.
+pub(super) fn host(args: &VmHostArgs) -> Result<u8, Failure> {
+    let (mut host, _) = host_of(&args.guest, args.host_memory)?;
     let mut actions = Actions::of(args)?;
     let bar = progress();
     let mut chart = Chart::new(args.max_instructions, host.guests().len());

@@ -5,6 +5,7 @@ mod host;
 mod table;
 mod types;
 
+pub(crate) use host::host_of;
 pub(crate) use table::kernel_for;
 
 use std::fmt::Write;
@@ -13,10 +14,15 @@ use cutaway::Model;
 use cutaway::machine::{Kind, Reason, Vm};
 
 use crate::args::{VmCommand, VmRunArgs};
+use crate::debug::explorer_of_guests;
 use crate::exit::{BAD_INPUT, DONE};
 use crate::failure::Failure;
 use crate::stats::grouped;
+use crate::step::show;
 use crate::{guest, session};
+
+/// Memory for checkpoints of guests that are stepped through.
+const BUDGET: usize = 1 << 30;
 
 /// Runs a guest as asked for, or all models; the result is the exit code.
 pub(crate) fn vm(command: &VmCommand) -> Result<u8, Failure> {
@@ -26,9 +32,15 @@ pub(crate) fn vm(command: &VmCommand) -> Result<u8, Failure> {
             print!("{}", table::table()?);
             Ok(DONE)
         }
-        VmCommand::Types => {
+        VmCommand::Types(args) if args.step || args.screen.is_given() => {
+            show(&args.screen, types::explorer)
+        }
+        VmCommand::Types(_) => {
             print!("{}", types::types()?);
             Ok(DONE)
+        }
+        VmCommand::Host(args) if args.step || args.screen.is_given() => {
+            show(&args.screen, || explorer_of_guests(&args.guest, args.host_memory, BUDGET))
         }
         VmCommand::Host(args) => host::host(args),
     }

@@ -4,13 +4,15 @@
 //! physical machine (`src/vmm`, AMD SVM). Type 2: a task of a host kernel (test-roms/kernel/host.asm).
 //! In each another runs that never gives up the CPU.
 
+use cutaway::debugger::explorer::Explorer;
 use cutaway::machine::{Host, Options, Reason, Share};
 use cutaway::{
-    Boot, Config, CpuModel, HOST_KERNEL, Machine, Model, OnReset, SMALL_GUEST, Stop,
-    TEACHING_KERNEL,
+    Boot, Config, CpuModel, HOST_KERNEL, HOST_KERNEL_SYMBOLS, Machine, Model, OnReset, SMALL_GUEST,
+    Stop, TEACHING_KERNEL,
 };
 
 use super::table::{Kept, PROMPT};
+use crate::debug::explorer_of_host;
 use crate::exit::BAD_INPUT;
 use crate::failure::Failure;
 use crate::stats::grouped;
@@ -212,6 +214,26 @@ pub(super) fn types() -> Result<String, Failure> {
         );
     }
     Ok(text)
+}
+
+/// The three, at their start, to be stepped through: each is a machine of its own, and they take turns.
+/// The host kernel has begun, and a program spins beside its virtual machine.
+pub(super) fn explorer() -> Result<Explorer, Failure> {
+    let (zero, _) = machine("x86-64-v2", SMALL_GUEST, None)?;
+    let (one, _) = machine("x86-64-v2", SMALL_GUEST, Some(Model::Hardware))?;
+    let (mut two, kept) = machine("max,+svm", HOST_KERNEL, None)?;
+    wait_for(&mut two, &kept, PROMPT)?;
+    command(&mut two, &kept, "spawn spin")?;
+    command(&mut two, &kept, "vm")?;
+    let limit = two.ticks() + LIMIT;
+    while two.vcpu().svm().guest.is_none() && two.ticks() < limit {
+        two.run_until(two.ticks() + 1_000);
+    }
+    let mut host = Host::new();
+    for (name, machine) in [("type-0", zero), ("type-1", one), ("type-2", two)] {
+        host.add(name, machine, Share::default());
+    }
+    explorer_of_host(host, &["", "", HOST_KERNEL_SYMBOLS], super::BUDGET)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub fn continuations(words: &[&str]) -> Vec<&'static str> {
         ["show" | "info" | "i", ..] => Pane::all().map(Pane::name).collect(),
         ["to" | "back-to"] => What::ALL.iter().map(|(name, ..)| *name).collect(),
         ["help"] => commands.chain(["panes", "expressions"]).collect(),
+        ["host"] => super::host::WORDS.iter().map(|(word, ..)| *word).collect(),
         ["stop"] => vec!["port", "exception"],
         _ => Vec::new(),
     };

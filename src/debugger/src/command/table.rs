@@ -76,6 +76,7 @@ pub const COMMANDS: &[Command] = &[
     command("last-change", &["lc"], "REGISTER", "back to before the last change of a register", (1, super::last_change)),
     command("callers", &["where", "bt", "backtrace"], "[N]", "the calls that led here, out of the past", (0, super::callers)),
     command("type", &[], "TEXT", "characters for COM1; \\r is Enter", (1, super::type_text)),
+    command("host", &[], "[WHAT ...]", "several guests on one CPU: slices, shares, who is looked at (help host lists them)", (0, super::host::host)),
     command("power", &[], "", "press the power button", (0, super::power)),
     command("balloon", &[], "PAGES", "want a memory balloon of so many pages of the guest", (1, super::balloon)),
     command("live", &[], "", "go on from here as a live machine", (0, super::live)),
@@ -96,6 +97,7 @@ An expression has C's operators on unsigned 64-bit numbers. Operands:
   count moved           instructions retired; how many the last movement went
   traps callouts traps_port physcs physcr3   of a virtual machine
   mapped balloon balloon_wanted   pages in nested tables; pages given up, and wanted
+  hostticks used stolen shares          of a host and the guest looked at; used_NAME of another
   guestmode             1 while a hypervisor in the machine lets its guest run
 Examples: print dword[esp+4]    break 0x7c00 if eax == 3    assert cpl == 3 && zf";
 
@@ -156,6 +158,14 @@ fn help(explorer: &mut Explorer, words: &Words<'_>) -> Result<Answer> {
         ["expressions"] => Ok(Answer::of(EXPRESSIONS.lines().map(Line::of).collect())),
         ["to" | "back-to"] => {
             list(What::ALL.iter().map(|(name, _, about)| (*name, *about)).collect())
+        }
+        ["host"] => {
+            let lines = super::host::WORDS.iter().map(|(word, words, about)| {
+                let usage = format!("  host {word} {words}");
+                Line::default().and(Style::Name, format!("{usage:<36} ")).and(Style::Plain, *about)
+            });
+            let all = "host alone shows the pane guests";
+            Ok(Answer::of(lines.chain([Line::of(all)]).collect()))
         }
         _ => super::help(explorer, words),
     }

@@ -4,6 +4,7 @@
 //! right behind what was looked for, backwards right before it, so that each can be repeated.
 
 use super::{Explorer, ExplorerError, Instant};
+use crate::host::WAITS;
 use crate::mode;
 use crate::names::vector_text;
 use cutaway_cpu::{CpuState, Event, gpr};
@@ -11,6 +12,7 @@ use cutaway_isa::{Cr0, Efer};
 use cutaway_machine::{PortAccess, Stop, Touch};
 use cutaway_replay::Reached;
 use std::cell::Cell;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 /// Ticks between two looks at whether to go on.
@@ -121,7 +123,12 @@ impl Explorer {
                 if let Some(text) = self.ended_here() {
                     return Ok(text);
                 }
-                match self.run.step_within(SLICE)? {
+                let known = match self.reach()? {
+                    ControlFlow::Continue(tick) => tick,
+                    ControlFlow::Break(text) => return Ok(text),
+                };
+                let most = SLICE.min(known - self.run.machine().ticks());
+                match self.run.step_within(most)? {
                     Some(Reached::Goal) => break,
                     // The instruction after which it stops is over; the others stop before one.
                     Some(Reached::Stop(Stop::Watchpoint(_) | Stop::Port(_))) if n + 1 == count => {
@@ -164,7 +171,11 @@ impl Explorer {
             if now >= end {
                 return Ok("that far".to_owned());
             }
-            let slice = SLICE.min(end - now);
+            let known = match self.reach()? {
+                ControlFlow::Continue(tick) => tick,
+                ControlFlow::Break(text) => return Ok(text),
+            };
+            let slice = SLICE.min(end - now).min(known - now);
             let reached = if std::mem::take(&mut passes) {
                 self.run.resume(slice)?
             } else {
@@ -226,10 +237,15 @@ impl Explorer {
                 return Ok(text);
             }
             let now = self.run.machine().ticks();
+            let known = match self.reach()? {
+                ControlFlow::Continue(tick) => tick,
+                ControlFlow::Break(text) => return Ok(text),
+            };
+            let ticks = stretch.min(known - now);
             let reached = if std::mem::take(&mut passes) {
-                self.run.resume(stretch)?
+                self.run.resume(ticks)?
             } else {
-                self.run.run_until(now.saturating_add(stretch))?
+                self.run.run_until(now.saturating_add(ticks))?
             };
             if let (Some(event), _) = self.witness.found() {
                 self.run.goto_tick(event.at() + 1)?;
@@ -316,7 +332,14 @@ impl Explorer {
         let result = loop {
             self.run.set_stops(&stops);
             let reached = match way {
-                Way::Forwards => self.run.resume(SLICE),
+                Way::Forwards => match self.reach() {
+                    Ok(ControlFlow::Continue(known)) => {
+                        let most = SLICE.min(known - self.run.machine().ticks());
+                        self.run.resume(most)
+                    }
+                    Ok(ControlFlow::Break(text)) => break Ok(text),
+                    Err(error) => break Err(error),
+                },
                 Way::Backwards => self.run.continue_back(),
             };
             let reached = match reached {
@@ -368,7 +391,11 @@ impl Explorer {
                 return Ok(text);
             }
             let now = self.run.machine().ticks();
-            let ticks = SLICE.min(count - self.count());
+            let known = match self.reach()? {
+                ControlFlow::Continue(tick) => tick,
+                ControlFlow::Break(text) => return Ok(text),
+            };
+            let ticks = SLICE.min(count - self.count()).min(known - now);
             match self.run.goto_tick(now + ticks)? {
                 Reached::Goal | Reached::Stop(Stop::Limit | Stop::Idle) => {}
                 reached => return Ok(self.sentence(reached)),
@@ -395,13 +422,6 @@ impl Explorer {
         Ok(String::new())
     }
 
-    /// Goes to a tick that the machine has been at, as if it had never left.
-    pub(crate) fn return_to(&mut self, tick: u64) -> Result<(), ExplorerError> {
-        self.run.goto_tick(tick)?;
-        self.here = Instant::of(self.run.machine());
-        Ok(())
-    }
-
     fn waits_for_input(&self) -> bool {
         let machine = self.run.machine();
         self.live && machine.is_halted() && machine.next_deadline().is_none()
@@ -413,6 +433,7 @@ impl Explorer {
         let now = Instant::of(self.run.machine());
         let begun = std::mem::replace(&mut self.here, now);
         let before = std::mem::replace(&mut self.before, begun);
+        self.lead_host();
         let result = between(self);
         self.here = std::mem::replace(&mut self.before, before);
         self.between = Some(between);
@@ -466,8 +487,6 @@ impl Explorer {
         text
     }
 }
-
-const WAITS: &str = "the guest waits in HLT, and only an input can wake it";
 
 /// The stack pointer, as wide as the stack segment makes it.
 pub(super) fn stack_pointer(state: &CpuState) -> u64 {

@@ -198,6 +198,7 @@ impl Explorer {
             symbols: &self.symbols,
             monitor: self.run.machine().vm(),
             balloon: self.run.machine().balloon(),
+            host: self.host().map(|run| (run, self.guest())),
         };
         self.points.iter().filter(|point| point.is_hit(stop, pc)).find(|point| {
             let Some(condition) = &point.condition else { return true };

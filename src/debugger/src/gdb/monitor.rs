@@ -125,6 +125,7 @@ impl Session<'_> {
             breakpoints: &self.software,
             symbols: &Symbols::default(),
             all_symbols: &Symbols::default(),
+            guests: None,
             console: "",
             log: &[],
         })

@@ -5,8 +5,8 @@
 
 use super::guest;
 use super::{Kernel, Lesson, Part, Question, Task, prose};
-use crate::command::{Answer, execute};
-use crate::explorer::{Explorer, ExplorerError, Way};
+use crate::command::{self, Answer, execute};
+use crate::explorer::{Explorer, ExplorerError, Mark, Way};
 use crate::text::{Line, Style};
 
 /// Lines that one sitting takes.
@@ -35,8 +35,11 @@ pub struct Sitting<'a> {
     explorer: Explorer,
     /// The part that is being shown or asked.
     at: usize,
-    /// The tick at which the lesson's own commands left the machine.
-    place: u64,
+    kernel: Kernel<'a>,
+    /// Where the lesson's own commands left the machine, and how often what comes had been changed.
+    place: (Mark, u64),
+    /// Those commands.
+    done: Vec<String>,
     pub(super) standings: Vec<Standing>,
     /// Answers that were not right.
     pub(super) refused: usize,
@@ -45,12 +48,13 @@ pub struct Sitting<'a> {
 
 impl<'a> Sitting<'a> {
     /// Begins a lesson; what is shown first is in the reply.
-    pub fn begin(lesson: &'a Lesson, kernel: &Kernel<'_>) -> Result<(Self, Reply), String> {
+    pub fn begin(lesson: &'a Lesson, kernel: &Kernel<'a>) -> Result<(Self, Reply), String> {
         let explorer = guest::of_lesson(&lesson.head, kernel)?;
         let standings = vec![Standing::Open; lesson.questions()];
-        let place = explorer.machine().ticks();
+        let place = (explorer.mark(), explorer.changes());
+        let (done, typed, kernel) = (Vec::new(), Vec::new(), *kernel);
         let mut this =
-            Self { lesson, explorer, at: 0, place, standings, refused: 0, typed: Vec::new() };
+            Self { lesson, explorer, at: 0, kernel, place, done, standings, refused: 0, typed };
         let mut reply = Reply::default();
         let has_heading =
             matches!(lesson.parts.first(), Some(Part::Text(text)) if text.starts_with('#'));
@@ -145,7 +149,8 @@ impl<'a> Sitting<'a> {
                             Err(error) => reply.lines.push(bad(error.to_string())),
                         }
                     }
-                    self.place = self.explorer.machine().ticks();
+                    self.done.extend_from_slice(commands);
+                    self.place = (self.explorer.mark(), self.explorer.changes());
                 }
                 Part::Question(_) | Part::Task(_) => return self.ask(reply),
             }
@@ -159,13 +164,29 @@ impl<'a> Sitting<'a> {
 
     /// Back to where the lesson's own commands left the machine, if the student has gone elsewhere.
     fn show_place(&mut self, reply: &mut Reply) {
-        if self.explorer.machine().ticks() == self.place {
+        let (mark, changes) = self.place;
+        let is_changed = self.explorer.changes() != changes;
+        if self.explorer.mark() == mark && !is_changed {
             return;
         }
         reply.lines.push(Line::default().and(Style::Dim, "(to where the lesson was)"));
-        if let Err(error) = self.explorer.return_to(self.place) {
-            reply.lines.push(bad(error.to_string()));
+        let went = match is_changed {
+            true => self.anew().map(|explorer| self.explorer = explorer),
+            false => self.explorer.return_to(mark).map_err(|error| error.to_string()),
+        };
+        if let Err(error) = went {
+            reply.lines.push(bad(error));
         }
+    }
+
+    /// The machine where the lesson's own commands lead to, without what the student did.
+    fn anew(&self) -> Result<Explorer, String> {
+        let mut explorer = guest::of_lesson(&self.lesson.head, &self.kernel)?;
+        for line in &self.done {
+            // What fails has failed before, and has been shown.
+            let _ = execute(&mut explorer, line);
+        }
+        Ok(explorer)
     }
 
     fn ask(&mut self, reply: &mut Reply) {
@@ -274,21 +295,18 @@ impl<'a> Sitting<'a> {
     /// The right answer, worked out where the lesson is and no matter where the student is; the
     /// machine is put back there.
     fn expected(&mut self, question: &Question, answer: &str) -> Result<u64, String> {
-        let tick = self.explorer.machine().ticks();
-        let points = self.explorer.set_points(Vec::new());
-        let value = self.expected_at_place(question, answer);
-        self.explorer.set_points(points);
-        self.explorer.return_to(tick).map_err(|error| error.to_string())?;
-        value
-    }
-
-    fn expected_at_place(&mut self, question: &Question, answer: &str) -> Result<u64, String> {
-        let failed = |error: ExplorerError| error.to_string();
-        self.explorer.return_to(self.place).map_err(failed)?;
-        for line in &question.after {
-            execute(&mut self.explorer, line).map_err(failed)?;
+        let (mark, changes) = self.place;
+        let changes_more = question.after.iter().any(|line| command::changes(line));
+        if self.explorer.changes() != changes || changes_more {
+            return expected_here(&mut self.anew()?, question, answer);
         }
-        self.explorer.evaluate(answer)
+        let (here, points) = (self.explorer.mark(), self.explorer.set_points(Vec::new()));
+        let failed = |error: ExplorerError| error.to_string();
+        self.explorer.return_to(mark).map_err(failed)?;
+        let value = expected_here(&mut self.explorer, question, answer);
+        self.explorer.set_points(points);
+        self.explorer.return_to(here).map_err(failed)?;
+        value
     }
 
     /// What would be right here, for the tests of lessons.
@@ -335,6 +353,18 @@ impl<'a> Sitting<'a> {
         }
         Ok(())
     }
+}
+
+/// The right answer, worked out where the lesson is.
+fn expected_here(
+    explorer: &mut Explorer,
+    question: &Question,
+    answer: &str,
+) -> Result<u64, String> {
+    for line in &question.after {
+        execute(explorer, line).map_err(|error| error.to_string())?;
+    }
+    explorer.evaluate(answer)
 }
 
 /// Choices with their letters, in alphabetical order, so that the right one is anywhere.

@@ -30,17 +30,36 @@ struct Order {
 }
 
 pub(super) fn lines(scene: &Scene<'_>) -> Vec<Line> {
-    let order = order(scene.machine, scene.state, scene.all_symbols);
-    let mut lines = vec![
-        Line::default().and(Style::Name, "owner   ").and(Style::Plain, order.owner),
-        Line::default().and(Style::Name, "   who                ring  where"),
-    ];
-    for party in order.parties {
-        let (mark, style) = if party.runs { ("=>", Style::Current) } else { ("  ", Style::Plain) };
-        let text = format!("{mark} {:<18} {:<5} {}", party.who, party.ring, party.place);
-        lines.push(Line::default().and(style, text.trim_end()));
+    let head = Line::default().and(Style::Name, "   who                ring  where");
+    let Some((explorer, run)) = scene.guests.and_then(|all| Some((all, all.host()?))) else {
+        let order = order(scene.machine, scene.state, scene.all_symbols);
+        let owner = Line::default().and(Style::Name, "owner   ").and(Style::Plain, order.owner);
+        return [owner, head].into_iter().chain(rows(&order)).collect();
+    };
+    let mut lines = vec![head];
+    for guest in 0..run.guests() {
+        let now = if run.has_cpu() == Some(guest) { ", has the CPU" } else { "" };
+        let name = Line::default().and(Style::Name, format!("{}{now}", run.name(guest)));
+        match explorer.guest_here(guest) {
+            Some((machine, state, symbols)) => {
+                let order = order(machine, &state, symbols);
+                lines.push(name.and(Style::Dim, format!(": {}", order.owner)));
+                lines.extend(rows(&order));
+            }
+            None => lines.push(name.and(Style::Dim, ": known when it is looked at, by host look")),
+        }
     }
     lines
+}
+
+/// A line a party.
+fn rows(order: &Order) -> Vec<Line> {
+    let row = |party: &Party| {
+        let (mark, style) = if party.runs { ("=>", Style::Current) } else { ("  ", Style::Plain) };
+        let text = format!("{mark} {:<18} {:<5} {}", party.who, party.ring, party.place);
+        Line::default().and(style, text.trim_end())
+    };
+    order.parties.iter().map(row).collect()
 }
 
 fn order(machine: &Machine, state: &CpuState, symbols: &Symbols) -> Order {
@@ -60,7 +79,7 @@ fn order(machine: &Machine, state: &CpuState, symbols: &Symbols) -> Order {
     };
     match machine.vm().map(|vm| vm.model()) {
         Some(Model::Hardware) => Order {
-            owner: "the monitor, type 1: all else on the machine is its guest",
+            owner: "the monitor, type 1",
             parties: vec![
                 party("guest's programs", "3", is_program, "guest mode"),
                 party("guest's kernel", "0", !is_program, "guest mode"),
@@ -68,7 +87,7 @@ fn order(machine: &Machine, state: &CpuState, symbols: &Symbols) -> Order {
             ],
         },
         Some(_) => Order {
-            owner: "the monitor, type 1: all else on the machine is its guest",
+            owner: "the monitor, type 1",
             parties: vec![
                 party("guest's programs", "3", is_program, ""),
                 party("guest's kernel", "1", !is_program, "believes to be in ring 0"),
@@ -80,7 +99,7 @@ fn order(machine: &Machine, state: &CpuState, symbols: &Symbols) -> Order {
             let is_monitor = !is_guest && !is_program && is_monitor_task(machine, state, symbols);
             let is_host = !is_guest && !is_monitor;
             Order {
-                owner: "the host kernel, type 2: the monitor is one of its tasks",
+                owner: "the host kernel; the monitor is its task, type 2",
                 parties: vec![
                     party("guest's programs", "3", is_guest && is_program, "guest mode"),
                     party("guest's kernel", "0", is_guest && !is_program, "guest mode"),
@@ -91,7 +110,7 @@ fn order(machine: &Machine, state: &CpuState, symbols: &Symbols) -> Order {
             }
         }
         None => Order {
-            owner: "the kernel: the machine is its own, or its partition under type 0",
+            owner: "the kernel; a machine or partition (type 0) of its own",
             parties: vec![
                 party("programs", "3", is_program, ""),
                 party("kernel", "0", !is_program, ""),

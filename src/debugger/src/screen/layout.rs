@@ -15,12 +15,13 @@ const TWO_COLUMNS: u16 = 112;
 
 /// The layouts that there are.
 #[rustfmt::skip] // one row per layout
-const LAYOUTS: [(&str, &[Pane]); 6] = [
+const LAYOUTS: [(&str, &[Pane]); 7] = [
     ("cpu",        &[Pane::Code, Pane::Registers, Pane::Stack, Pane::Segments, Pane::Explain, Pane::Log, Pane::Console, Pane::Control, Pane::Memory]),
     ("paging",     &[Pane::Code, Pane::Paging, Pane::Registers, Pane::Control, Pane::Memory, Pane::Log, Pane::Gdt, Pane::Stack]),
     ("interrupts", &[Pane::Code, Pane::Pic, Pane::Log, Pane::Stack, Pane::Registers, Pane::Idt, Pane::Pit, Pane::Tss]),
     ("devices",    &[Pane::Console, Pane::Uart, Pane::Code, Pane::Log, Pane::Pic, Pane::Pit, Pane::Rtc, Pane::Keyboard]),
     ("vm",         &[Pane::Code, Pane::Vm, Pane::Privilege, Pane::Translation, Pane::Registers, Pane::Console, Pane::Grid, Pane::Log, Pane::Stack]),
+    ("host",       &[Pane::Guests, Pane::Privilege, Pane::Code, Pane::Console, Pane::Registers, Pane::Log, Pane::Vm, Pane::Stack]),
     ("full",       &[Pane::Code, Pane::Registers, Pane::Stack, Pane::Explain, Pane::Segments, Pane::Control, Pane::Paging, Pane::Log, Pane::Console, Pane::Pic, Pane::Pit, Pane::Memory,
                      Pane::Gdt, Pane::Idt, Pane::Tss, Pane::Uart, Pane::Rtc, Pane::Keyboard, Pane::Fpu, Pane::Sse, Pane::Ldt]),
 ];
@@ -65,6 +66,7 @@ fn shape(pane: Pane) -> Shape {
         Pane::Memory => (3, 0, true),
         Pane::Console | Pane::Log => (4, 0, true),
         Pane::Ldt => (1, 0, false),
+        Pane::Guests => (9, 0, false),
         Pane::Gdt | Pane::Tss => (3, 0, false),
         _ => (4, 0, false),
     };
