@@ -22,6 +22,9 @@ use cutaway_state::PageHashes;
 use cutaway_vmm::{Kvm, Vm};
 use serde::{Deserialize, Serialize};
 
+/// Deadlines of chips that pass in one sleep, if none of them wakes the CPU.
+const DEADLINES: u32 = 100;
+
 /// Why [`Machine::run_until`] returned.
 #[derive(Clone, Debug)]
 pub enum Stop {
@@ -209,15 +212,20 @@ impl Machine {
         stop
     }
 
-    /// Lets time pass up to the next deadline, while the CPU is halted; the ticks that takes, or
-    /// nothing if only an input can wake the guest.
+    /// Lets time pass while the CPU is halted, up to where a chip may wake it; the ticks that takes, or
+    /// nothing if only an input can wake the guest. What a chip does alone meanwhile needs no CPU.
     pub fn sleep(&mut self) -> Option<u64> {
-        let until = self.board.deadline()?;
-        let ticks = until.saturating_sub(self.vcpu.ticks());
-        self.vcpu.skip_ticks(ticks);
-        // The state is the one that a run up to there leaves.
-        self.board.advance(self.ticks());
-        Some(ticks)
+        let from = self.ticks();
+        for _ in 0..DEADLINES {
+            let until = self.board.deadline()?;
+            self.vcpu.skip_ticks(until.saturating_sub(self.vcpu.ticks()));
+            // The state is the one that a run up to there leaves.
+            self.board.advance(self.ticks());
+            if Bus::pins(&self.board).intr || self.board.stop_at() == 0 {
+                break;
+            }
+        }
+        Some(self.ticks() - from)
     }
 
     /// Lets time pass while the CPU is halted.
