@@ -7,7 +7,9 @@ use cutaway::debugger::Line;
 use cutaway::debugger::command;
 use cutaway::debugger::lesson::{HandIn, HandInError, Kernel, Lesson, Sitting};
 use cutaway::replay::in_full;
-use cutaway::{FIRMWARE, HOST_KERNEL, HOST_KERNEL_SYMBOLS, KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL};
+use cutaway::{
+    FIRMWARE, HOST_KERNEL, HOST_KERNEL_SYMBOLS, KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL, TEACHING_KERNEL,
+};
 
 use crate::args::{LessonArgs, LessonCommand};
 use crate::debug::coloured;
@@ -38,12 +40,14 @@ const LESSONS: &[(&str, &str)] = &[
     ("18-paravirtualization", include_str!("../../../docs/lessons/18-paravirtualization.md")),
     ("19-emulation", include_str!("../../../docs/lessons/19-emulation.md")),
     ("20-shadow-and-nested-paging", include_str!("../../../docs/lessons/20-shadow-and-nested-paging.md")),
+    ("21-scheduling-and-overcommit", include_str!("../../../docs/lessons/21-scheduling-and-overcommit.md")),
     ("22-snapshots-and-clones", include_str!("../../../docs/lessons/22-snapshots-and-clones.md")),
     ("23-types-of-hypervisors", include_str!("../../../docs/lessons/23-types-of-hypervisors.md")),
 ];
 
 const KERNEL: Kernel<'static> = Kernel {
     rom: FIRMWARE,
+    image: TEACHING_KERNEL,
     symbols: KERNEL_SYMBOLS,
     paravirtual: PARAVIRTUAL_KERNEL,
     host: HOST_KERNEL,

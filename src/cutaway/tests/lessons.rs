@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use cutaway::debugger::Line;
 use cutaway::debugger::lesson::{HandIn, Kernel, Lesson, Part, Sitting};
-use cutaway::{FIRMWARE, HOST_KERNEL, HOST_KERNEL_SYMBOLS, KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL};
+use cutaway::{
+    FIRMWARE, HOST_KERNEL, HOST_KERNEL_SYMBOLS, KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL, TEACHING_KERNEL,
+};
 
 const KERNEL: Kernel<'static> = Kernel {
     rom: FIRMWARE,
+    image: TEACHING_KERNEL,
     symbols: KERNEL_SYMBOLS,
     paravirtual: PARAVIRTUAL_KERNEL,
     host: HOST_KERNEL,

@@ -276,6 +276,7 @@ impl<'a> Parser<'a> {
             "stolen" => run.stolen(guest),
             "shares" => u64::from(run.share(guest).shares),
             "cap" => u64::from(run.share(guest).cap.unwrap_or(100)),
+            "pages" => run.pages(guest),
             "frames" => memory()?.frames(),
             "framesused" => memory()?.used(),
             "mapped" => pages()?.mapped,
@@ -312,13 +313,14 @@ pub(crate) fn cpl(state: &CpuState) -> u8 {
 }
 
 /// What expressions know of a host of several guests.
-const HOSTED: [&str; 13] = [
+const HOSTED: [&str; 14] = [
     "hostticks",
     "guestticks",
     "used",
     "stolen",
     "shares",
     "cap",
+    "pages",
     "frames",
     "framesused",
     "mapped",

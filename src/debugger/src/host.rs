@@ -125,12 +125,11 @@ impl HostRun {
 
     /// The guest that has the CPU, or had it last.
     pub(crate) fn has_cpu(&self) -> Option<usize> {
-        let before = self.past[..self.here].iter().rev().find_map(|moment| match moment.what {
+        self.back().find_map(|(moment, ..)| match moment.what {
             What::Ran(guest) => Some(Some(guest)),
             What::Nobody => Some(None),
             _ => None,
-        });
-        self.running().or(before.flatten())
+        })?
     }
 
     /// Ticks of the host at this instant.
@@ -241,12 +240,19 @@ impl HostRun {
         format!("{:#}", machine.state_hash().unwrap())
     }
 
-    /// Moments up to this instant, the last first, each with the ticks at which it ended.
-    pub(crate) fn back(&self) -> impl Iterator<Item = (&Moment, u64)> {
-        let begun = self.past.get(self.here).filter(|_| self.into > 0);
-        let over = self.past[..self.here].iter().rev();
-        let over = over.map(|moment| (moment, moment.schedule.now()));
-        begun.map(|moment| (moment, self.now())).into_iter().chain(over)
+    /// Moments up to this instant, the last first, each with the ticks at which it ended and how the
+    /// guests stood in it.
+    pub(crate) fn back(&self) -> impl Iterator<Item = (&Moment, u64, &Schedule)> {
+        let end = self.here + usize::from(self.into > 0);
+        (0..end).rev().map(move |at| {
+            let moment = &self.past[at];
+            // While nobody runs, all stand as they did before; then they wake.
+            let stood = match moment.what {
+                What::Nobody => &self.past[at - 1].schedule,
+                _ => &moment.schedule,
+            };
+            (moment, moment.schedule.now().min(self.now()), stood)
+        })
     }
 
     /// Ticks of a column of the chart.
@@ -313,10 +319,13 @@ impl HostRun {
         true
     }
 
-    /// To the end of the moment in which the host is at a tick.
+    /// To a tick, behind all that was done at it.
     pub(crate) fn goto(&mut self, tick: u64) {
-        let first = self.past.partition_point(|moment| moment.schedule.now() < tick);
-        (self.here, self.into) = ((first + 1).min(self.past.len()), 0);
+        let over = self.past.partition_point(|moment| moment.schedule.now() <= tick).max(1);
+        (self.here, self.into) = (over, 0);
+        if over < self.past.len() {
+            self.into = tick.saturating_sub(self.last().schedule.now());
+        }
     }
 
     /// To where a guest is at a tick of its own.

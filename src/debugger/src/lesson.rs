@@ -36,8 +36,8 @@ pub struct Lesson {
 pub struct Head {
     /// Its title.
     pub title: String,
-    /// What runs: `teaching-kernel`, `paravirtual-kernel`, `host-kernel`, or `code`, which `code` has
-    /// the source of.
+    /// What runs: `teaching-kernel`, `paravirtual-kernel`, `host-kernel`, `several` on one CPU,
+    /// which `guests` has, or `code`, which `code` has the source of.
     pub guest: GuestKind,
     /// Assembly for a 16-bit machine fresh from reset, at f000:0000.
     #[serde(default)]
@@ -49,6 +49,11 @@ pub struct Head {
     /// Guest memory in MiB.
     #[serde(default = "default_memory")]
     pub memory: u64,
+    /// Several guests on one CPU; the first is looked at.
+    #[serde(default)]
+    pub guests: Vec<Member>,
+    /// Memory of their host in KiB, if it has one of its own.
+    pub host_memory: Option<u64>,
     /// CPU model.
     #[serde(default = "default_cpu")]
     pub cpu: String,
@@ -65,6 +70,30 @@ fn default_cpu() -> String {
     "x86-64-v2".to_owned()
 }
 
+/// One of several guests on one CPU. What is not said is as in [`Head`].
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// What it is called.
+    pub name: String,
+    /// What runs.
+    pub guest: GuestKind,
+    /// The model by which a monitor runs it.
+    pub model: Option<String>,
+    /// What it has of the CPU in relation to the others.
+    #[serde(default = "default_shares")]
+    pub shares: u32,
+    /// The most percent of the CPU that it has.
+    pub cap: Option<u32>,
+    /// CPU model.
+    #[serde(default = "default_cpu")]
+    pub cpu: String,
+}
+
+fn default_shares() -> u32 {
+    1
+}
+
 /// What runs in a lesson.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -77,6 +106,8 @@ pub enum GuestKind {
     HostKernel,
     /// Code of the lesson.
     Code,
+    /// Several guests on one CPU.
+    Several,
 }
 
 /// A piece of a lesson.

@@ -11,7 +11,7 @@ use crate::text::{Line, Style};
 pub(super) const WORDS: [(&str, &str, &str); 9] = [
     ("step",    "[N]",                "one slice of the CPU on, or N"),
     ("back",    "[N]",                "one slice back, or N; every guest goes back with it"),
-    ("goto",    "TICKS",              "to the end of the slice at this tick of the host"),
+    ("goto",    "TICKS",              "to this tick of the host, on or back"),
     ("look",    "NAME|next|previous", "look at another guest, here"),
     ("suspend", "NAME",               "keep a guest off the CPU"),
     ("resume",  "NAME",               "let it run again"),

@@ -195,7 +195,7 @@ impl Explorer {
         .and_then(|text| self.meet_others(way).map(|()| text.to_owned()))
     }
 
-    /// To the end of the slice in which the host is at a tick.
+    /// To a tick of the host.
     pub fn host_goto(&mut self, tick: u64) -> Result<String, ExplorerError> {
         let run = &mut self.guests()?.run;
         let way = if tick < run.now() { Way::Backwards } else { Way::Forwards };

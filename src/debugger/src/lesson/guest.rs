@@ -4,7 +4,7 @@ use super::{GuestKind, Head};
 use crate::explorer::Explorer;
 use crate::symbols::Symbols;
 use cutaway_isa::{Assembly, CodeSize, assemble};
-use cutaway_machine::{Boot, Config, CpuModel, Machine, Model, Paging};
+use cutaway_machine::{Boot, Config, CpuModel, Host, Machine, Model, Paging, Share};
 use cutaway_replay::TimeMachine;
 
 /// The teaching kernel in its ROM.
@@ -12,6 +12,8 @@ use cutaway_replay::TimeMachine;
 pub struct Kernel<'a> {
     /// The ROM: BIOS and kernel.
     pub rom: &'a [u8],
+    /// The kernel alone, a multiboot image.
+    pub image: &'a [u8],
     /// The kernel's names, as `nm` lists them.
     pub symbols: &'a str,
     /// The kernel as a paravirtual guest, a multiboot image.
@@ -33,28 +35,70 @@ const HLT: u8 = 0xf4;
 
 /// The machine of a lesson at reset.
 pub(super) fn of_lesson(head: &Head, kernel: &Kernel<'_>) -> Result<Explorer, String> {
-    match head.guest {
-        GuestKind::TeachingKernel => named(explorer(head, &Boot::Rom(kernel.rom))?, kernel.symbols),
-        GuestKind::HostKernel => {
-            let boot = Boot::Kernel { image: kernel.host, initrd: None, cmdline: "" };
-            named(explorer(head, &boot)?, kernel.host_symbols)
-        }
-        GuestKind::ParavirtualKernel => {
-            let image = kernel.paravirtual;
-            explorer(head, &Boot::Kernel { image, initrd: None, cmdline: "" })
-        }
-        GuestKind::Code => of_code(head, &head.code),
+    if head.guest == GuestKind::Several {
+        return of_several(head, kernel);
     }
+    let (machine, names) = machine(head, head.guest, kernel)?;
+    let mut explorer = live(machine)?;
+    explorer.set_symbols(symbols(names)?);
+    Ok(explorer)
 }
 
-/// The machine with names for its addresses.
-fn named(mut explorer: Explorer, symbols: &str) -> Result<Explorer, String> {
-    explorer.set_symbols(Symbols::parse(symbols).map_err(|error| error.to_string())?);
-    Ok(explorer)
+/// Several guests on one CPU.
+fn of_several(head: &Head, kernel: &Kernel<'_>) -> Result<Explorer, String> {
+    let (mut host, mut names) = (Host::new(), Vec::new());
+    for member in &head.guests {
+        let of = Head { model: member.model.clone(), cpu: member.cpu.clone(), ..head.clone() };
+        let (machine, text) = machine(&of, member.guest, kernel)?;
+        host.add(&member.name, machine, Share { shares: member.shares, cap: member.cap });
+        names.push(symbols(text)?);
+    }
+    if let Some(kib) = head.host_memory {
+        host.set_memory(kib.checked_mul(1 << 10).ok_or("too much memory")?);
+    }
+    Explorer::of_host(host, names, BUDGET).map_err(|error| error.to_string())
+}
+
+fn symbols(text: &str) -> Result<Symbols, String> {
+    Symbols::parse(text).map_err(|error| error.to_string())
+}
+
+fn live(machine: Machine) -> Result<Explorer, String> {
+    let run = TimeMachine::live(machine, BUDGET).map_err(|error| error.to_string())?;
+    Ok(Explorer::new(run, true))
+}
+
+/// A machine with this in it, and the names of its addresses.
+fn machine<'a>(
+    head: &Head,
+    kind: GuestKind,
+    kernel: &Kernel<'a>,
+) -> Result<(Machine, &'a str), String> {
+    let multiboot = |image| Boot::Kernel { image, initrd: None, cmdline: "" };
+    let code;
+    let (boot, names) = match kind {
+        GuestKind::TeachingKernel if head.guest == GuestKind::Several => {
+            (multiboot(kernel.image), kernel.symbols)
+        }
+        GuestKind::TeachingKernel => (Boot::Rom(kernel.rom), kernel.symbols),
+        GuestKind::ParavirtualKernel => (multiboot(kernel.paravirtual), ""),
+        GuestKind::HostKernel => (multiboot(kernel.host), kernel.host_symbols),
+        GuestKind::Code => {
+            code = rom_of(&head.code)?;
+            (Boot::Rom(&code), "")
+        }
+        GuestKind::Several => return Err("one of several guests is none of its own".to_owned()),
+    };
+    Ok((with(head, &boot)?, names))
 }
 
 /// A machine with code at f000:0000, which reset jumps to.
 pub(super) fn of_code(head: &Head, source: &str) -> Result<Explorer, String> {
+    live(with(head, &Boot::Rom(&rom_of(source)?))?)
+}
+
+/// A ROM with code at f000:0000, and a jump there at the reset vector.
+fn rom_of(source: &str) -> Result<Vec<u8>, String> {
     let assembly = Assembly { size: CodeSize::Bits16, origin: 0 };
     let code = assemble(source, assembly).map_err(|error| error.to_string())?.bytes;
     if code.len() > RESET_VECTOR {
@@ -64,10 +108,10 @@ pub(super) fn of_code(head: &Head, source: &str) -> Result<Explorer, String> {
     let mut image = vec![HLT; ROM_BYTES];
     image[..code.len()].copy_from_slice(&code);
     image[RESET_VECTOR..RESET_VECTOR + JUMP.len()].copy_from_slice(&JUMP);
-    explorer(head, &Boot::Rom(&image))
+    Ok(image)
 }
 
-fn explorer(head: &Head, boot: &Boot<'_>) -> Result<Explorer, String> {
+fn with(head: &Head, boot: &Boot<'_>) -> Result<Machine, String> {
     let cpu = CpuModel::parse(&head.cpu).map_err(|error| error.to_string())?;
     let memory_bytes = head.memory.checked_mul(1 << 20).ok_or("too much memory")?;
     let model = head
@@ -79,7 +123,5 @@ fn explorer(head: &Head, boot: &Boot<'_>) -> Result<Explorer, String> {
         None => Paging::default(),
     };
     let config = Config { memory_bytes, model: model.transpose()?, paging, ..Config::new(cpu) };
-    let machine = Machine::new(config, boot).map_err(|error| error.to_string())?;
-    let run = TimeMachine::live(machine, BUDGET).map_err(|error| error.to_string())?;
-    Ok(Explorer::new(run, true))
+    Machine::new(config, boot).map_err(|error| error.to_string())
 }

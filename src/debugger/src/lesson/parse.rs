@@ -45,8 +45,15 @@ impl Lesson {
         let end = lines.iter().skip(1).position(|line| line.trim_end() == "+++");
         let Some(end) = end.map(|at| at + 1) else { return wrong(1, "the second +++ is missing") };
         let head: Head = toml_of(&lines[1..end], 2)?;
-        if (head.guest == GuestKind::Code) == head.code.is_empty() {
+        let kinds = || head.guests.iter().map(|guest| guest.guest).chain([head.guest]);
+        if kinds().any(|kind| kind == GuestKind::Code) == head.code.is_empty() {
             return wrong(2, "guest = \"code\" and the code itself go together");
+        }
+        if (head.guest == GuestKind::Several) == head.guests.is_empty() {
+            return wrong(2, "guest = \"several\" and the guests themselves go together");
+        }
+        if head.guests.iter().any(|guest| guest.guest == GuestKind::Several) {
+            return wrong(2, "one of several guests is none of its own");
         }
         let parts = parts(&lines[end + 1..], end + 2)?;
         let digest = blake3::hash(text.as_bytes()).to_hex().to_string();

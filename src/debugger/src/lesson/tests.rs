@@ -53,7 +53,7 @@ wrong = "mov bx, 41"
 
 /// These lessons run code of their own.
 const KERNEL: Kernel<'static> =
-    Kernel { rom: &[], symbols: "", paravirtual: &[], host: &[], host_symbols: "" };
+    Kernel { rom: &[], image: &[], symbols: "", paravirtual: &[], host: &[], host_symbols: "" };
 
 fn lesson() -> Lesson {
     Lesson::parse(LESSON).unwrap()

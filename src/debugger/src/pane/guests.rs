@@ -67,7 +67,9 @@ fn chart(run: &HostRun, explorer: &Explorer) -> Vec<Line> {
     lines.push(Line::default().and(Style::Dim, legend));
     let legend = "s suspended  x ended  blank: asleep or before the start";
     lines.push(Line::default().and(Style::Dim, legend));
-    if let Some((What::Done(text), at)) = run.back().map(|(moment, at)| (&moment.what, at)).next() {
+    if let Some((What::Done(text), at)) =
+        run.back().map(|(moment, at, _)| (&moment.what, at)).next()
+    {
         lines.push(Line::of(format!("at {}: {text}", grouped(at))));
     }
     lines
@@ -78,7 +80,7 @@ fn cells(run: &HostRun) -> Vec<Vec<Cell>> {
     let mut cells = vec![vec![Cell::default(); COLUMNS]; run.guests()];
     // Columns are counted from the right; the first ends now.
     let place = |tick: u64| ((now - tick) / column) as usize;
-    for (moment, end) in run.back() {
+    for (moment, end, stood) in run.back() {
         let newest = place(end.min(now));
         if newest >= COLUMNS {
             break;
@@ -98,7 +100,7 @@ fn cells(run: &HostRun) -> Vec<Vec<Cell>> {
                     cell.ran += to - from;
                 }
                 if cell.standing.is_none() {
-                    cell.standing = moment.schedule.standing(guest);
+                    cell.standing = stood.standing(guest);
                 }
             }
             to = from;

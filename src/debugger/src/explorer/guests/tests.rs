@@ -81,6 +81,9 @@ fn every_guest_goes_back_with_the_host() {
     assert_eq!((now(&explorer), text.as_str()), (0, "this is the start of the host"));
     explorer.host_goto(then[4].0).unwrap();
     assert_eq!(hashes(&mut explorer), then[4].1);
+    explorer.host_goto(2_345_678).unwrap();
+    let run = explorer.host().unwrap();
+    assert_eq!((run.now(), run.used(0), run.used(1)), (2_345_678, 1_000_000, 1_345_678));
 }
 
 #[test]
