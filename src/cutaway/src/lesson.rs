@@ -8,7 +8,8 @@ use cutaway::debugger::command;
 use cutaway::debugger::lesson::{HandIn, HandInError, Kernel, Lesson, Sitting};
 use cutaway::replay::in_full;
 use cutaway::{
-    FIRMWARE, HOST_KERNEL, HOST_KERNEL_SYMBOLS, KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL, TEACHING_KERNEL,
+    BALLOON_KERNEL, BALLOON_KERNEL_SYMBOLS, FIRMWARE, HOST_KERNEL, HOST_KERNEL_SYMBOLS,
+    KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL, TEACHING_KERNEL,
 };
 
 use crate::args::{LessonArgs, LessonCommand};
@@ -43,6 +44,7 @@ const LESSONS: &[(&str, &str)] = &[
     ("21-scheduling-and-overcommit", include_str!("../../../docs/lessons/21-scheduling-and-overcommit.md")),
     ("22-snapshots-and-clones", include_str!("../../../docs/lessons/22-snapshots-and-clones.md")),
     ("23-types-of-hypervisors", include_str!("../../../docs/lessons/23-types-of-hypervisors.md")),
+    ("24-ballooning", include_str!("../../../docs/lessons/24-ballooning.md")),
 ];
 
 const KERNEL: Kernel<'static> = Kernel {
@@ -52,6 +54,8 @@ const KERNEL: Kernel<'static> = Kernel {
     paravirtual: PARAVIRTUAL_KERNEL,
     host: HOST_KERNEL,
     host_symbols: HOST_KERNEL_SYMBOLS,
+    balloon: BALLOON_KERNEL,
+    balloon_symbols: BALLOON_KERNEL_SYMBOLS,
 };
 
 const GREETING: &str = "\

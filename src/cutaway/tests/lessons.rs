@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use cutaway::debugger::Line;
 use cutaway::debugger::lesson::{HandIn, Kernel, Lesson, Part, Sitting};
 use cutaway::{
-    FIRMWARE, HOST_KERNEL, HOST_KERNEL_SYMBOLS, KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL, TEACHING_KERNEL,
+    BALLOON_KERNEL, BALLOON_KERNEL_SYMBOLS, FIRMWARE, HOST_KERNEL, HOST_KERNEL_SYMBOLS,
+    KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL, TEACHING_KERNEL,
 };
 
 const KERNEL: Kernel<'static> = Kernel {
@@ -18,6 +19,8 @@ const KERNEL: Kernel<'static> = Kernel {
     paravirtual: PARAVIRTUAL_KERNEL,
     host: HOST_KERNEL,
     host_symbols: HOST_KERNEL_SYMBOLS,
+    balloon: BALLOON_KERNEL,
+    balloon_symbols: BALLOON_KERNEL_SYMBOLS,
 };
 
 fn folder() -> PathBuf {

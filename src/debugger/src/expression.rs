@@ -199,8 +199,10 @@ impl<'a> Parser<'a> {
             _ if name.starts_with("phys") => self.physical(&name),
             "mapped" => Ok(self.monitor()?.resident(self.subject.memory).len() as u64),
             "balloon" => Ok(self.balloon()?.actual.into()),
-            "balloon_wanted" => Ok(self.balloon()?.wanted.into()),
-            _ if self.subject.host.is_some() && is_hosted(&name) => self.hosted(word),
+            "balloonwanted" => Ok(self.balloon()?.wanted.into()),
+            _ if self.subject.host.is_some() && is_hosted(&name) && !self.is_symbol(word) => {
+                self.hosted(word)
+            }
             _ => address::linear(word, state).or_else(|error| {
                 if let Some(address) = self.subject.symbols.address_of(word) {
                     return Ok(address);
@@ -213,6 +215,10 @@ impl<'a> Parser<'a> {
                 })
             }),
         }
+    }
+
+    fn is_symbol(&self, word: &str) -> bool {
+        self.subject.symbols.address_of(word).is_some()
     }
 
     fn monitor(&self) -> Result<&'a Vm, String> {
@@ -284,6 +290,8 @@ impl<'a> Parser<'a> {
             "ondisk" => pages()?.out,
             "copied" => pages()?.copied,
             "readin" => pages()?.read_in,
+            "twice" => pages()?.paged_twice,
+            "balloon" => pages()?.balloon,
             _ => return Err(format!("'{word}' is nothing of a host")),
         })
     }
@@ -313,7 +321,7 @@ pub(crate) fn cpl(state: &CpuState) -> u8 {
 }
 
 /// What expressions know of a host of several guests.
-const HOSTED: [&str; 14] = [
+const HOSTED: [&str; 16] = [
     "hostticks",
     "guestticks",
     "used",
@@ -328,6 +336,8 @@ const HOSTED: [&str; 14] = [
     "ondisk",
     "copied",
     "readin",
+    "twice",
+    "balloon",
 ];
 
 fn is_hosted(name: &str) -> bool {

@@ -7,6 +7,7 @@
 //! other. The host itself stays at the last moment that is known, until something is done earlier.
 
 use cutaway_machine::{Host, Input, InputLog, Schedule, Share, Slice, Standing};
+use cutaway_memory::PAGE_SIZE;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -53,6 +54,15 @@ pub enum Order {
     Shares(u32),
     /// Hold it to so many percent of the CPU, or to none.
     Cap(Option<u32>),
+    /// Want a balloon of so many of its pages.
+    Balloon(u64),
+    /// Move so many pages to another guest.
+    Move {
+        /// That guest.
+        to: usize,
+        /// How many.
+        pages: u64,
+    },
 }
 
 /// Takes down what enters a guest.
@@ -388,7 +398,7 @@ impl HostRun {
     }
 
     /// Does something to a guest, at the last instant that is known.
-    pub(crate) fn order(&mut self, guest: usize, order: Order) {
+    pub(crate) fn order(&mut self, guest: usize, order: Order) -> Result<(), String> {
         let (name, from) = (self.name(guest).to_owned(), self.host.now());
         let share = self.share(guest);
         let text = match order {
@@ -411,9 +421,20 @@ impl HostRun {
                     None => format!("{name} has no cap"),
                 }
             }
+            Order::Balloon(pages) => {
+                let rest = self.pages(guest).saturating_sub(pages) * PAGE_SIZE;
+                self.host.set_balloon(guest, rest).map_err(|error| format!("{name}: {error}"))?;
+                format!("{name} shall give up {pages} pages")
+            }
+            Order::Move { to, pages } => {
+                let bytes = pages.saturating_mul(PAGE_SIZE);
+                self.host.move_memory(guest, to, bytes).map_err(|error| error.to_string())?;
+                format!("{pages} pages begin to go from {name} to {}", self.name(to))
+            }
         };
         self.add(What::Done(text), from);
         self.here = self.past.len();
+        Ok(())
     }
 
     /// Something enters a guest, at the last instant that is known.

@@ -36,8 +36,8 @@ pub struct Lesson {
 pub struct Head {
     /// Its title.
     pub title: String,
-    /// What runs: `teaching-kernel`, `paravirtual-kernel`, `host-kernel`, `several` on one CPU,
-    /// which `guests` has, or `code`, which `code` has the source of.
+    /// What runs: `teaching-kernel`, `paravirtual-kernel`, `host-kernel`, `balloon-kernel`, `several` on one
+    /// CPU, which `guests` has, or `code`, which `code` has the source of.
     pub guest: GuestKind,
     /// Assembly for a 16-bit machine fresh from reset, at f000:0000.
     #[serde(default)]
@@ -104,6 +104,8 @@ pub enum GuestKind {
     ParavirtualKernel,
     /// The teaching kernel with a hypervisor among its tasks, on a CPU with SVM.
     HostKernel,
+    /// The teaching kernel with a driver for a memory balloon, which the machine has.
+    BalloonKernel,
     /// Code of the lesson.
     Code,
     /// Several guests on one CPU.

@@ -8,7 +8,7 @@ use crate::text::{Line, Style};
 
 /// The words behind `host`, what stands behind them, what they do.
 #[rustfmt::skip] // one row per word
-pub(super) const WORDS: [(&str, &str, &str); 9] = [
+pub(super) const WORDS: [(&str, &str, &str); 11] = [
     ("step",    "[N]",                "one slice of the CPU on, or N"),
     ("back",    "[N]",                "one slice back, or N; every guest goes back with it"),
     ("goto",    "TICKS",              "to this tick of the host, on or back"),
@@ -17,6 +17,8 @@ pub(super) const WORDS: [(&str, &str, &str); 9] = [
     ("resume",  "NAME",               "let it run again"),
     ("shares",  "NAME SHARES",        "what it has of the CPU in relation to the others, 1 to 10000"),
     ("cap",     "NAME PERCENT|off",   "the most that it has of the CPU"),
+    ("balloon", "NAME PAGES",         "want a memory balloon of so many of its pages"),
+    ("move",    "NAME NAME PAGES",    "memory from one guest to another, as their balloons allow"),
     ("column",  "TICKS",              "how much time a column of the chart is"),
 ];
 
@@ -58,6 +60,16 @@ pub(super) fn host(explorer: &mut Explorer, words: &Words<'_>) -> Result<Answer>
             let cap =
                 fits.ok_or_else(|| format!("{percent} percent; a cap is 1 to 100, or off"))?;
             order(explorer, name, Order::Cap(Some(cap)))
+        }
+        ["balloon", name, _] => {
+            let pages = value(explorer, 2)?;
+            order(explorer, name, Order::Balloon(pages))
+        }
+        ["move", from, to, _] => {
+            let pages = value(explorer, 3)?;
+            let run = explorer.host().ok_or("there is no host of several guests".to_owned())?;
+            let to = run.named(to)?;
+            order(explorer, from, Order::Move { to, pages })
         }
         ["column", _] => {
             explorer.set_column(value(explorer, 1)?)?;

@@ -96,7 +96,7 @@ An expression has C's operators on unsigned 64-bit numbers. Operands:
   ds:esi f000:fff0      an address with a segment's base
   count moved           instructions retired; how many the last movement went
   traps callouts traps_port physcs physcr3   of a virtual machine
-  mapped balloon balloon_wanted   pages in nested tables; pages given up, and wanted
+  mapped balloon balloonwanted   pages in nested tables; pages given up, and wanted
   hostticks used stolen shares          of a host and the guest looked at; used_NAME of another
   guestmode             1 while a hypervisor in the machine lets its guest run
 Examples: print dword[esp+4]    break 0x7c00 if eax == 3    assert cpl == 3 && zf";

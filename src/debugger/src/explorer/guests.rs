@@ -234,7 +234,7 @@ impl Explorer {
     pub fn order(&mut self, name: &str, order: Order) -> Result<(), ExplorerError> {
         let number = self.guests()?.run.named(name)?;
         self.branch()?;
-        self.guests()?.run.order(number, order);
+        self.guests()?.run.order(number, order)?;
         self.changes += 1;
         self.meet()
     }

@@ -4,7 +4,7 @@ use super::{GuestKind, Head};
 use crate::explorer::Explorer;
 use crate::symbols::Symbols;
 use cutaway_isa::{Assembly, CodeSize, assemble};
-use cutaway_machine::{Boot, Config, CpuModel, Host, Machine, Model, Paging, Share};
+use cutaway_machine::{Boot, Config, CpuModel, Devices, Host, Machine, Model, Paging, Share};
 use cutaway_replay::TimeMachine;
 
 /// The teaching kernel in its ROM.
@@ -22,6 +22,10 @@ pub struct Kernel<'a> {
     pub host: &'a [u8],
     /// Its names.
     pub host_symbols: &'a str,
+    /// The kernel with a driver for a memory balloon, a multiboot image.
+    pub balloon: &'a [u8],
+    /// Its names.
+    pub balloon_symbols: &'a str,
 }
 
 /// Bytes of a ROM made of code; it ends at the reset vector.
@@ -83,18 +87,21 @@ fn machine<'a>(
         GuestKind::TeachingKernel => (Boot::Rom(kernel.rom), kernel.symbols),
         GuestKind::ParavirtualKernel => (multiboot(kernel.paravirtual), ""),
         GuestKind::HostKernel => (multiboot(kernel.host), kernel.host_symbols),
+        GuestKind::BalloonKernel => (multiboot(kernel.balloon), kernel.balloon_symbols),
         GuestKind::Code => {
             code = rom_of(&head.code)?;
             (Boot::Rom(&code), "")
         }
         GuestKind::Several => return Err("one of several guests is none of its own".to_owned()),
     };
-    Ok((with(head, &boot)?, names))
+    let balloon = kind == GuestKind::BalloonKernel;
+    let devices = Devices { balloon, ..Devices::NONE };
+    Ok((with(head, devices, &boot)?, names))
 }
 
 /// A machine with code at f000:0000, which reset jumps to.
 pub(super) fn of_code(head: &Head, source: &str) -> Result<Explorer, String> {
-    live(with(head, &Boot::Rom(&rom_of(source)?))?)
+    live(with(head, Devices::NONE, &Boot::Rom(&rom_of(source)?))?)
 }
 
 /// A ROM with code at f000:0000, and a jump there at the reset vector.
@@ -111,7 +118,7 @@ fn rom_of(source: &str) -> Result<Vec<u8>, String> {
     Ok(image)
 }
 
-fn with(head: &Head, boot: &Boot<'_>) -> Result<Machine, String> {
+fn with(head: &Head, devices: Devices, boot: &Boot<'_>) -> Result<Machine, String> {
     let cpu = CpuModel::parse(&head.cpu).map_err(|error| error.to_string())?;
     let memory_bytes = head.memory.checked_mul(1 << 20).ok_or("too much memory")?;
     let model = head
@@ -122,6 +129,7 @@ fn with(head: &Head, boot: &Boot<'_>) -> Result<Machine, String> {
         Some(name) => Paging::by_name(name).ok_or_else(|| format!("there is no paging {name}"))?,
         None => Paging::default(),
     };
-    let config = Config { memory_bytes, model: model.transpose()?, paging, ..Config::new(cpu) };
+    let model = model.transpose()?;
+    let config = Config { memory_bytes, model, paging, devices, ..Config::new(cpu) };
     Machine::new(config, boot).map_err(|error| error.to_string())
 }

@@ -52,8 +52,16 @@ wrong = "mov bx, 41"
 "#;
 
 /// These lessons run code of their own.
-const KERNEL: Kernel<'static> =
-    Kernel { rom: &[], image: &[], symbols: "", paravirtual: &[], host: &[], host_symbols: "" };
+const KERNEL: Kernel<'static> = Kernel {
+    rom: &[],
+    image: &[],
+    symbols: "",
+    paravirtual: &[],
+    host: &[],
+    host_symbols: "",
+    balloon: &[],
+    balloon_symbols: "",
+};
 
 fn lesson() -> Lesson {
     Lesson::parse(LESSON).unwrap()

@@ -141,12 +141,13 @@ fn memory(run: &HostRun) -> Vec<Line> {
     let mapped: u64 = memory.guests().iter().map(|pages| pages.mapped).sum();
     let (used, frames) = (grouped(memory.used()), grouped(memory.frames()));
     let head = format!("memory: {} pages in {used} of {frames} frames", grouped(mapped));
-    let titles = "   guest       has  mapped  shared on disk  copied read in";
+    let titles = "   guest       has  mapped  shared on disk  copied read in balloon";
     let mut lines =
         vec![Line::default().and(Style::Name, head), Line::default().and(Style::Name, titles)];
     for (guest, pages) in memory.guests().iter().enumerate() {
         let has = run.pages(guest);
-        let counts = [pages.mapped, pages.shared, pages.out, pages.copied, pages.read_in];
+        let counts =
+            [pages.mapped, pages.shared, pages.out, pages.copied, pages.read_in, pages.balloon];
         let counts: String = counts.iter().map(|count| format!(" {count:>7}")).collect();
         lines.push(Line::of(format!("   {:<NAME$} {has:>4}{counts}", name(run, guest))));
     }
