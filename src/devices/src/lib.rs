@@ -11,11 +11,14 @@
 #![forbid(unsafe_code)]
 
 mod acpi;
+mod apic_bus;
 mod coprocessor;
 mod debug_exit;
 mod debug_port;
 mod inspect;
+mod ioapic;
 mod kbc;
+mod lapic;
 mod pic;
 mod pit;
 mod power;
@@ -28,11 +31,14 @@ mod uart;
 mod virtio;
 
 pub use acpi::{ACPI_DISABLE, ACPI_ENABLE, AcpiPm, PM_TIMER_HZ};
+pub use apic_bus::{ApicMessage, DeliveryMode, Destination};
 pub use coprocessor::CoprocessorError;
 pub use debug_exit::DebugExit;
 pub use debug_port::{DebugConsole, PostCode};
 pub use inspect::Reading;
+pub use ioapic::{IOAPIC_BASE, IOAPIC_BYTES, IOAPIC_ID, IOAPIC_PINS, IoApic};
 pub use kbc::Kbc;
+pub use lapic::{LAPIC_BASE, LAPIC_BYTES, LAPIC_HZ, Lapic, LapicOutput};
 pub use pic::PicPair;
 pub use pit::{PIT_HZ, Pit};
 pub use power::ResetControl;
