@@ -333,6 +333,9 @@ impl Vcpu {
             self.activity.nmi_pending = true;
         }
         self.activity.nmi_pin = pins.nmi;
+        if let Some(priority) = pins.task_priority {
+            self.system.cr8 = priority.into();
+        }
         self.pins = pins;
         self.restamp();
     }

@@ -45,6 +45,17 @@ pub trait Bus {
         let _ = (asserted, at);
     }
 
+    /// IA32_APIC_BASE of a CPU with a local APIC has been written. What it does to the pins is looked
+    /// at behind the call.
+    fn set_apic_base(&mut self, value: u64, at: u64) {
+        let _ = (value, at);
+    }
+
+    /// CR8 of a CPU with a local APIC has been written, to a value of 0 to 15: bits 7:4 of the TPR.
+    fn set_task_priority(&mut self, priority: u8, at: u64) {
+        let _ = (priority, at);
+    }
+
     /// A character for the console of a guest that asks its monitor to print it.
     fn console(&mut self, byte: u8) {
         let _ = byte;
@@ -67,6 +78,8 @@ pub struct Pins {
     pub a20_masked: bool,
     /// IGNNE# is asserted: x87 instructions run although an error waits and CR0.NE is 0.
     pub ignne: bool,
+    /// Bits 7:4 of the TPR, if there is a local APIC: CR8 shows them.
+    pub task_priority: Option<u8>,
 }
 
 /// What the vCPU reports while it runs, for logs and classrooms.

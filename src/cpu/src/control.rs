@@ -9,6 +9,11 @@ use crate::vcpu::TraceClasses;
 use crate::{Bus, Event, Vcpu};
 use cutaway_isa::{Cr0, Cr4, Efer, Rflags, msr};
 
+/// IA32_APIC_BASE: the local APIC is there.
+pub(crate) const APIC_ENABLE: u64 = 1 << 11;
+/// IA32_APIC_BASE: this is the bootstrap processor.
+const APIC_BSP: u64 = 1 << 8;
+
 impl Vcpu {
     /// Replaces RFLAGS, with what follows from the flags that are not status flags.
     pub(crate) fn set_rflags(&mut self, new: Rflags) {
@@ -206,6 +211,13 @@ impl Vcpu {
         let m = &mut self.system.msrs;
         match number {
             msr::TSC => m.tsc_offset = value.wrapping_sub(ticks),
+            // x2APIC, and what else is reserved (SDM vol. 3A, "Local APIC Status and Location").
+            msr::APIC_BASE if self.model.has_apic() => {
+                if value & !(crate::paging::ADDRESS | APIC_ENABLE | APIC_BSP) != 0 {
+                    return Err(Exception::GP0.into());
+                }
+                m.apic_base = value;
+            }
             msr::APIC_BASE => m.apic_base = value & 0xff_ffff_ff00,
             // A microcode update is accepted and changes nothing; the revision reads back.
             0x79 => {}

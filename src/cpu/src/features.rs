@@ -6,7 +6,7 @@
 //! One table, from which both [`CpuModel::has_feature`] and the CPUID leaves are worked out. What
 //! has no row CPUID keeps silent about, and its instructions are #UD.
 
-use crate::model::{CpuModel, Level};
+use crate::model::{CpuModel, Level, Options};
 use Level::{I486, Max, Pentium3, X86_64V1, X86_64V2, X86_64V3};
 use cutaway_isa::{Code, CpuidFeature, Instruction};
 
@@ -38,8 +38,8 @@ struct Feature {
     name: &'static str,
     /// The first model that has it.
     since: Level,
-    /// It comes with the option SVM.
-    with_svm: bool,
+    /// The options that it comes with.
+    with: Options,
     leaf: Leaf,
     bit: u32,
     /// The instructions that come with it, as the decoder names them.
@@ -56,7 +56,7 @@ const fn row(
     bit: u32,
     instructions: Option<CpuidFeature>,
 ) -> Feature {
-    Feature { name, since, with_svm: false, leaf, bit, instructions }
+    Feature { name, since, with: Options::NONE, leaf, bit, instructions }
 }
 
 const fn svm(
@@ -65,7 +65,11 @@ const fn svm(
     bit: u32,
     instructions: Option<CpuidFeature>,
 ) -> Feature {
-    Feature { name, since: X86_64V1, with_svm: true, leaf, bit, instructions }
+    Feature { name, since: X86_64V1, with: Options::SVM, leaf, bit, instructions }
+}
+
+const fn apic(name: &'static str, leaf: Leaf, bit: u32) -> Feature {
+    Feature { name, since: Pentium3, with: Options::APIC, leaf, bit, instructions: None }
 }
 
 #[rustfmt::skip] // one row per feature
@@ -97,6 +101,7 @@ const FEATURES: &[Feature] = &[
     row("PAE",        Pentium3, Edx1,  6, None),
     row("MCE",        Pentium3, Edx1,  7, None),
     row("CX8",        Pentium3, Edx1,  8, Some(F::CX8)),
+    apic("APIC",                Edx1,  9),
     row("SEP",        Pentium3, Edx1, 11, Some(F::SEP)),
     row("MTRR",       Pentium3, Edx1, 12, None),
     row("PGE",        Pentium3, Edx1, 13, None),
@@ -169,7 +174,7 @@ impl CpuModel {
     }
 
     fn has(self, row: &Feature) -> bool {
-        self.level >= row.since && (!row.with_svm || self.has_svm())
+        self.level >= row.since && self.options.contains(row.with)
     }
 
     /// The feature bits of a CPUID register.
@@ -220,6 +225,8 @@ mod tests {
         assert_eq!(CpuModel::I486.feature_bits(Edx1), 1);
         assert_eq!(CpuModel::Pentium3.feature_bits(Edx1), 0x0383_f9ff);
         assert_eq!(CpuModel::X86_64V1.feature_bits(Edx1), 0x078b_f9ff);
+        let with_apic = CpuModel::by_name("pentium3,+apic").unwrap();
+        assert_eq!(with_apic.feature_bits(Edx1), 0x0383_fbff);
         assert_eq!(CpuModel::X86_64V1.feature_bits(Ecx1), 1 << 31);
         assert_eq!(CpuModel::X86_64V2.feature_bits(Ecx1), 0x84d8_2201);
     }

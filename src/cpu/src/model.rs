@@ -2,10 +2,10 @@
 //! `features.rs`.
 //!
 //! Source: Intel SDM vol. 2, "CPUID"; AMD APM vol. 3 appendix E. The 64-bit models follow the
-//! x86-64 psABI's microarchitecture levels. The vendor is AMD's, as the reference silicon is; the
-//! local APIC, and so bit 9 of CPUID.1:EDX, is not there yet.
+//! x86-64 psABI's microarchitecture levels. The vendor is AMD's, as the reference silicon is.
 
 use crate::Vcpu;
+use crate::control;
 use crate::features::Leaf;
 use cutaway_isa::{CpuidFeature, Cr0, Cr4, Efer, Xcr0};
 
@@ -20,23 +20,47 @@ pub(crate) enum Level {
     Max,
 }
 
+/// What a CPU has beyond its level, asked for by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Options(u8);
+
+impl Options {
+    pub(crate) const NONE: Self = Self(0);
+    /// AMD's virtualization.
+    pub(crate) const SVM: Self = Self(1);
+    /// A local APIC, and so an I/O APIC on the board.
+    pub(crate) const APIC: Self = Self(2);
+
+    pub(crate) fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    fn with(self, other: Self, on: bool) -> Self {
+        Self(if on { self.0 | other.0 } else { self.0 & !other.0 })
+    }
+}
+
 /// A CPU that a machine can have: a level and options beside it. Compared by level first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CpuModel {
     pub(crate) level: Level,
-    svm: bool,
+    pub(crate) options: Options,
 }
 
 use Level::{I486, Max, Pentium3, X86_64V1, X86_64V2, X86_64V3};
 
-/// Names of the levels, alone and with SVM where they can have it.
-const MODELS: [(Level, &str, Option<&str>); 6] = [
-    (I486, "486", None),
-    (Pentium3, "pentium3", None),
-    (X86_64V1, "x86-64-v1", Some("x86-64-v1,+svm")),
-    (X86_64V2, "x86-64-v2", Some("x86-64-v2,+svm")),
-    (X86_64V3, "x86-64-v3", Some("x86-64-v3,+svm")),
-    (Max, "max", Some("max,+svm")),
+/// Names of the levels: alone, with SVM, with an APIC, and with both, where they can have it.
+#[rustfmt::skip] // one row per level
+const MODELS: [(Level, &str, [Option<&str>; 3]); 6] = [
+    (I486, "486", [None, None, None]),
+    (Pentium3, "pentium3", [None, Some("pentium3,+apic"), None]),
+    (X86_64V1, "x86-64-v1",
+        [Some("x86-64-v1,+svm"), Some("x86-64-v1,+apic"), Some("x86-64-v1,+svm,+apic")]),
+    (X86_64V2, "x86-64-v2",
+        [Some("x86-64-v2,+svm"), Some("x86-64-v2,+apic"), Some("x86-64-v2,+svm,+apic")]),
+    (X86_64V3, "x86-64-v3",
+        [Some("x86-64-v3,+svm"), Some("x86-64-v3,+apic"), Some("x86-64-v3,+svm,+apic")]),
+    (Max, "max", [Some("max,+svm"), Some("max,+apic"), Some("max,+svm,+apic")]),
 ];
 
 /// Why a name is that of no CPU model. Its text is for people.
@@ -48,6 +72,8 @@ pub enum CpuNameError {
     Feature(String),
     /// The model cannot have SVM.
     NoLongMode(String),
+    /// The model cannot have a local APIC.
+    NoMsr(String),
 }
 
 impl std::fmt::Display for CpuNameError {
@@ -58,9 +84,10 @@ impl std::fmt::Display for CpuNameError {
                 write!(f, "unknown CPU model '{name}': there are {}", names.join(", "))
             }
             Self::Feature(name) => {
-                write!(f, "unknown CPU feature '{name}': there are +svm and -svm")
+                write!(f, "unknown CPU feature '{name}': there are +svm, -svm, +apic and -apic")
             }
             Self::NoLongMode(name) => write!(f, "CPU model '{name}' cannot have svm"),
+            Self::NoMsr(name) => write!(f, "CPU model '{name}' cannot have apic"),
         }
     }
 }
@@ -79,43 +106,52 @@ impl CpuModel {
     pub const X86_64V2: Self = Self::of(X86_64V2);
     /// With 256-bit registers and what the psABI's third level asks for.
     pub const X86_64V3: Self = Self::of(X86_64V3);
-    /// With everything there is but SVM, which is asked for by name.
+    /// With everything there is but SVM and the APIC, which are asked for by name.
     pub const Max: Self = Self::of(Max);
 }
 
 impl CpuModel {
     const fn of(level: Level) -> Self {
-        Self { level, svm: false }
+        Self { level, options: Options::NONE }
     }
 
     /// The same with SVM, if it can have it.
     #[must_use]
     pub fn with_svm(self) -> Option<Self> {
-        self.has_long_mode().then_some(Self { svm: true, ..self })
+        let options = self.options.with(Options::SVM, true);
+        self.has_long_mode().then_some(Self { options, ..self })
     }
 
-    /// The model of a name as `--cpu` takes it: that of a level, with `,+svm` or `,-svm` behind it.
+    /// The model of a name as `--cpu` takes it: that of a level, with `,+svm`, `,-svm`, `,+apic`
+    /// and `,-apic` behind it.
     ///
     /// # Errors
     /// There is no such level or feature, or the level cannot have the feature.
     pub fn parse(name: &str) -> Result<Self, CpuNameError> {
         let mut words = name.split(',');
         let level = words.next().unwrap_or_default();
-        let Some(&(level, _, with_svm)) = MODELS.iter().find(|(_, n, _)| *n == level) else {
+        let Some(&(level, ..)) = MODELS.iter().find(|(_, n, _)| *n == level) else {
             return Err(CpuNameError::Model(level.to_owned()));
         };
-        let mut svm = false;
+        let mut options = Options::NONE;
         for word in words {
-            svm = match word {
-                "+svm" => true,
-                "-svm" => false,
+            let (option, on) = match word {
+                "+svm" => (Options::SVM, true),
+                "-svm" => (Options::SVM, false),
+                "+apic" => (Options::APIC, true),
+                "-apic" => (Options::APIC, false),
                 _ => return Err(CpuNameError::Feature(word.to_owned())),
             };
+            options = options.with(option, on);
         }
-        if svm && with_svm.is_none() {
-            return Err(CpuNameError::NoLongMode(Self::of(level).name().to_owned()));
+        let plain = Self::of(level);
+        if options.contains(Options::SVM) && !plain.has_long_mode() {
+            return Err(CpuNameError::NoLongMode(plain.name().to_owned()));
         }
-        Ok(Self { level, svm })
+        if options.contains(Options::APIC) && !plain.has_msr() {
+            return Err(CpuNameError::NoMsr(plain.name().to_owned()));
+        }
+        Ok(Self { level, options })
     }
 
     /// [`Self::parse`] for who does not ask why.
@@ -132,14 +168,21 @@ impl CpuModel {
     /// The model's name, which [`Self::parse`] takes.
     #[must_use]
     pub fn name(self) -> &'static str {
-        let (_, plain, with_svm) = MODELS[self.level as usize];
-        if self.svm { with_svm.unwrap_or(plain) } else { plain }
+        let (_, plain, with) = MODELS[self.level as usize];
+        let Some(place) = usize::from(self.options.0).checked_sub(1) else { return plain };
+        with[place].unwrap_or(plain)
     }
 
     /// Whether the CPU has AMD's virtualization, SVM.
     #[must_use]
     pub fn has_svm(self) -> bool {
-        self.svm
+        self.options.contains(Options::SVM)
+    }
+
+    /// Whether the CPU has a local APIC.
+    #[must_use]
+    pub fn has_apic(self) -> bool {
+        self.options.contains(Options::APIC)
     }
 
     /// CPUID.1:EAX: family, model, stepping.
@@ -217,7 +260,7 @@ impl CpuModel {
     }
 
     pub(crate) fn efer_bits(self) -> u64 {
-        let svm = if self.svm { Efer::SVME } else { Efer::empty() };
+        let svm = if self.has_svm() { Efer::SVME } else { Efer::empty() };
         (Efer::SCE | Efer::LME | Efer::LMA | Efer::NXE | svm).bits()
     }
 
@@ -244,12 +287,16 @@ impl Vcpu {
             X86_64V1 => (1, 0x8000_0008),
             X86_64V2 | X86_64V3 | Max => (0xd, 0x8000_0008),
         };
-        let extended = if model.svm { 0x8000_000a } else { extended };
+        let extended = if model.has_svm() { 0x8000_000a } else { extended };
         let is_basic = leaf <= highest;
         let is_extended = leaf >= 0x8000_0000 && leaf <= extended;
         if !is_basic && !is_extended {
             return [0; 4];
         }
+        // An APIC that IA32_APIC_BASE has disabled is not there (SDM vol. 3A, "Presence of the Local
+        // APIC"); without one the bit is zero anyway.
+        let apic_is_on = self.system.msrs.apic_base & control::APIC_ENABLE != 0;
+        let edx_1 = model.feature_bits(Leaf::Edx1) & !(u32::from(!apic_is_on) << 9);
         match leaf {
             0 => {
                 let [b, c, d] = model.vendor();
@@ -259,7 +306,7 @@ impl Vcpu {
                 let osxsave = u32::from(self.system.cr4 & Cr4::OSXSAVE.bits() != 0) << 27;
                 let ecx = model.feature_bits(Leaf::Ecx1) | osxsave;
                 // CLFLUSH line of 8 quadwords, one logical processor.
-                [model.signature(), 0x0001_0800, ecx, model.feature_bits(Leaf::Edx1)]
+                [model.signature(), 0x0001_0800, ecx, edx_1]
             }
             // No cache or TLB descriptors to tell of.
             2 => [1, 0, 0, 0],
@@ -273,7 +320,7 @@ impl Vcpu {
             }
             0x8000_0001 if model.has_long_mode() => {
                 // AMD repeats the bits of leaf 1 that have the same meaning.
-                let common = model.feature_bits(Leaf::Edx1) & 0x0183_f3ff;
+                let common = edx_1 & 0x0183_f3ff;
                 let edx = model.feature_bits(Leaf::EdxX) | common;
                 [model.signature(), 0, model.feature_bits(Leaf::EcxX), edx]
             }
@@ -329,6 +376,10 @@ mod tests {
         assert!(model.has_svm() && model > CpuModel::Max && model.name() == "max,+svm");
         assert_eq!(CpuModel::by_name("max,+svm,-svm"), Some(CpuModel::Max));
         assert_eq!(CpuModel::parse("486,+svm"), Err(CpuNameError::NoLongMode("486".to_owned())));
+        assert_eq!(CpuModel::parse("486,+apic"), Err(CpuNameError::NoMsr("486".to_owned())));
+        for name in ["pentium3,+apic", "max,+apic", "x86-64-v2,+svm,+apic"] {
+            assert_eq!(CpuModel::parse(name).map(CpuModel::name), Ok(name));
+        }
         assert_eq!(CpuModel::parse("max,+vmx"), Err(CpuNameError::Feature("+vmx".to_owned())));
     }
 

@@ -25,11 +25,15 @@ pub(crate) fn cpu_model(name: &str) -> Result<CpuModel, Failure> {
             }
             CpuNameError::Feature(name) => {
                 let what = format!("unknown CPU feature '{name}'");
-                Failure::new(BAD_INPUT, what, "there are +svm and -svm".to_owned())
+                Failure::new(BAD_INPUT, what, "there are +svm, -svm, +apic and -apic".to_owned())
             }
             CpuNameError::NoLongMode(name) => {
                 let what = format!("CPU model '{name}' cannot have svm");
                 Failure::new(BAD_INPUT, what, "the 64-bit models can".to_owned())
+            }
+            CpuNameError::NoMsr(name) => {
+                let what = format!("CPU model '{name}' cannot have apic");
+                Failure::new(BAD_INPUT, what, "all later models can".to_owned())
             }
         }
     })

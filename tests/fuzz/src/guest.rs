@@ -129,6 +129,7 @@ impl Guest {
             nmi: noise.once_in(16),
             a20_masked: noise.once_in(16),
             ignne: noise.once_in(4),
+            task_priority: None,
         };
         Self { model, mode, state, ram: maker.ram, rom, pins }
     }

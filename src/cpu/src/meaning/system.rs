@@ -11,7 +11,7 @@ use crate::state::{Seg, TableRegister, gpr};
 use crate::table::rows;
 use crate::target::{Cmp, Target};
 use cutaway_isa::Width::{self, Dword, Qword, Word};
-use cutaway_isa::{Cr0, Cr4, Register, Rflags};
+use cutaway_isa::{Cr0, Cr4, Register, Rflags, msr};
 
 type Done = Result<(), Fault>;
 
@@ -83,7 +83,7 @@ fn mov_to_cr(e: &mut Exec<'_>, w: Width) -> Done {
         3 => e.cpu.write_cr3(e.bus, value),
         4 => e.cpu.write_cr4(e.bus, value),
         8 if value < 16 => {
-            e.cpu.write_cr8(value);
+            e.cpu.write_cr8(e.bus, value);
             Ok(())
         }
         8 => Err(Exception::GP0.into()),
@@ -382,7 +382,13 @@ fn rdmsr(e: &mut Exec<'_>) -> Done {
 fn wrmsr(e: &mut Exec<'_>) -> Done {
     e.require_cpl0()?;
     let value = e.cpu.r[gpr::RAX] & 0xffff_ffff | e.cpu.r[gpr::RDX] << 32;
-    e.cpu.write_msr(e.cpu.r[gpr::RCX] as u32, value)
+    let number = e.cpu.r[gpr::RCX] as u32;
+    e.cpu.write_msr(number, value)?;
+    if number == msr::APIC_BASE && e.cpu.model.has_apic() {
+        e.bus.set_apic_base(value, e.cpu.ticks);
+        e.cpu.after_device(e.bus);
+    }
+    Ok(())
 }
 
 /// CMPXCHG8B, CMPXCHG16B: compares (r)DX:(r)AX with memory; if equal stores (r)CX:(r)BX, else

@@ -342,7 +342,7 @@ impl Vcpu {
     }
 
     /// MOV to CR8: the virtual TPR in a guest, and the physical one unless that is kept apart.
-    pub(crate) fn write_cr8(&mut self, value: u64) {
+    pub(crate) fn write_cr8(&mut self, bus: &mut dyn Bus, value: u64) {
         let mut physical = true;
         if let Some(guest) = &mut self.svm.guest {
             guest.v_intr = guest.v_intr & !vintr::V_TPR | value;
@@ -351,6 +351,10 @@ impl Vcpu {
         }
         if physical {
             self.system.cr8 = value;
+            if self.model.has_apic() {
+                bus.set_task_priority(value as u8, self.ticks);
+                self.after_device(bus);
+            }
         }
     }
 
