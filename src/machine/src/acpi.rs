@@ -1,12 +1,12 @@
 //! The ACPI tables for a kernel that is booted without firmware: where power-off, reset, the PM
-//! timer and the SCI are.
+//! timer and the SCI are, and the APICs where there are any.
 //!
 //! Source: ACPI Specification 6.5 §5.2, "ACPI System Description Tables"; §20.2, "AML Grammar".
 //! The FADT is of revision 3, the first with a reset register.
-//! Not modelled: an MADT, since there is no APIC; devices in the DSDT that are found at their
-//! traditional places.
+//! Not modelled: devices in the DSDT that are found at their traditional places.
 
 mod aml;
+mod madt;
 
 use crate::boot::fields::put;
 use crate::config::Devices;
@@ -110,8 +110,16 @@ fn io_address(port: u64, bytes: u8) -> [u8; 12] {
     address
 }
 
+/// What the tables tell of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Described {
+    pub(crate) devices: Devices,
+    /// The CPU has a local APIC, and so the board an I/O APIC.
+    pub(crate) apics: bool,
+}
+
 /// Writes all tables and gives the address of the RSDP.
-pub(crate) fn write(memory: &mut GuestMemory, devices: &Devices) -> u64 {
+pub(crate) fn write(memory: &mut GuestMemory, described: Described) -> u64 {
     let rsdp = TABLES;
     let mut next = TABLES + TABLE_ALIGNMENT;
     let mut place = |table: &[u8]| {
@@ -121,10 +129,16 @@ pub(crate) fn write(memory: &mut GuestMemory, devices: &Devices) -> u64 {
         at
     };
     let facs = place(&facs());
-    let dsdt = place(&table(b"DSDT", 2, &dsdt(devices)));
+    let dsdt = place(&table(b"DSDT", 2, &dsdt(&described.devices)));
     let fadt = place(&table(b"FACP", 3, &fadt_body(facs, dsdt)));
-    let rsdt = place(&table(b"RSDT", 1, &(fadt as u32).to_le_bytes()));
-    let xsdt = place(&table(b"XSDT", 1, &fadt.to_le_bytes()));
+    let mut tables = vec![fadt];
+    if described.apics {
+        tables.push(place(&table(b"APIC", 4, &madt::body())));
+    }
+    let narrow: Vec<_> = tables.iter().flat_map(|at| (*at as u32).to_le_bytes()).collect();
+    let wide: Vec<_> = tables.iter().flat_map(|at| at.to_le_bytes()).collect();
+    let rsdt = place(&table(b"RSDT", 1, &narrow));
+    let xsdt = place(&table(b"XSDT", 1, &wide));
     memory.write(rsdp, &root_pointer(rsdt, xsdt));
     rsdp
 }
@@ -245,8 +259,12 @@ mod tests {
 
     /// The low mebibyte with the tables in it, and the address of the RSDP.
     fn written() -> (Vec<u8>, usize) {
+        written_with(Described { devices: Devices::NONE, apics: false })
+    }
+
+    fn written_with(described: Described) -> (Vec<u8>, usize) {
         let mut memory = without_rom(Sizes { ram: 2 * MIB, disk: 0, monitor: 0 }).unwrap();
-        let rsdp = write(&mut memory, &Devices::NONE) as usize;
+        let rsdp = write(&mut memory, described) as usize;
         let mut bytes = vec![0; MIB as usize];
         memory.read(0, &mut bytes);
         (bytes, rsdp)
@@ -294,6 +312,19 @@ mod tests {
         assert_eq!(&fadt[116..129], &[1, 8, 0, 1, 0xf9, 0x0c, 0, 0, 0, 0, 0, 0, 6]);
         let facs = u32_at(fadt, fadt::FIRMWARE_CTRL).unwrap() as usize;
         assert_eq!((&bytes[facs..facs + 4], facs % 64), (&b"FACS"[..], 0));
+    }
+
+    #[test]
+    fn the_roots_lead_to_a_sound_madt_where_there_are_apics() {
+        let (bytes, rsdp) = written_with(Described { devices: Devices::NONE, apics: true });
+        let rsdt = table_at(&bytes, u32_at(&bytes, rsdp + 16).unwrap() as usize);
+        let xsdt = table_at(&bytes, u64_at(&bytes, rsdp + 24).unwrap() as usize);
+
+        let madt = u32_at(rsdt, 40).unwrap();
+        assert_eq!(u64_at(xsdt, 44), Some(u64::from(madt)));
+        assert_eq!((rsdt.len(), xsdt.len()), (44, 52));
+        let madt = table_at(&bytes, madt as usize);
+        assert_eq!((&madt[..4], sum(madt), sum(rsdt), sum(xsdt)), (&b"APIC"[..], 0, 0, 0));
     }
 
     /// As `iasl` encodes `Name (\_S5, Package (4) { 0x0, ... })`, but with byte constants.

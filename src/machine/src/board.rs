@@ -6,7 +6,7 @@
 //! Time: a port access takes as long as a bus cycle, during which the CPU waits. Guests count on
 //! it (Linux reads a port to let a microsecond pass), and polling takes fewer instructions.
 //! Not modelled: PCI (its configuration ports answer as an empty board's would); in device memory there
-//! are virtio devices alone.
+//! are virtio devices and APICs alone.
 
 use crate::chips::{Chip, Chips, Request, Sinks, decode};
 use crate::config::Config;
@@ -307,11 +307,15 @@ impl Bus for Board {
         self.note_port(port, width, true, value, at);
     }
 
-    fn mmio_read(&mut self, address: u64, width: Width, _at: u64) -> u64 {
+    fn mmio_read(&mut self, address: u64, width: Width, at: u64) -> u64 {
         self.counts.mmio_reads += 1;
         match Virtio::decode(address) {
             Some(selected) => self.virtio.read(selected, width),
-            None => width.mask(),
+            None => {
+                let value = self.chips.read_memory(address, width, self.now(at));
+                self.settle();
+                value.unwrap_or(width.mask())
+            }
         }
     }
 
@@ -321,16 +325,19 @@ impl Bus for Board {
             let now = self.now(at);
             self.virtio.write(selected, width, value, now);
             self.wire_virtio(now);
-            self.settle();
+        } else {
+            self.chips.write_memory(address, width, value, self.now(at));
         }
+        self.settle();
     }
 
     fn pins(&self) -> Pins {
         Pins {
             intr: self.chips.intr(),
-            nmi: false,
+            nmi: self.chips.apics().nmi(),
             a20_masked: !self.chips.a20(),
             ignne: self.chips.ignne(),
+            task_priority: self.chips.apics().task_priority(),
         }
     }
 
@@ -339,9 +346,23 @@ impl Bus for Board {
         self.chips.set_ferr(asserted, now);
     }
 
-    fn acknowledge(&mut self, _at: u64) -> Vector {
+    fn acknowledge(&mut self, at: u64) -> Vector {
         self.counts.interrupts += 1;
-        Vector(self.chips.acknowledge())
+        let vector = self.chips.acknowledge(self.now(at));
+        self.settle();
+        Vector(vector)
+    }
+
+    fn set_apic_base(&mut self, value: u64, at: u64) {
+        let now = self.now(at);
+        self.chips.touch_apics(now, |apics| apics.set_base(value, now));
+        self.settle();
+    }
+
+    fn set_task_priority(&mut self, priority: u8, at: u64) {
+        let now = self.now(at);
+        self.chips.touch_apics(now, |apics| apics.set_task_priority(priority, now));
+        self.settle();
     }
 
     fn console(&mut self, byte: u8) {

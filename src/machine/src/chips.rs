@@ -6,6 +6,7 @@
 //! each worked out again whenever its chip was touched.
 //! Not modelled: NMI sources (parity and I/O channel check never fail), DMA, a mouse.
 
+use crate::apics::Apics;
 use crate::com_port::ComPort;
 use crate::config::Config;
 use crate::fault::IrqWires;
@@ -16,6 +17,7 @@ use cutaway_devices::{
     AcpiPm, CharSink, CoprocessorError, Ctx, DebugConsole, DebugExit, GuestTime, Kbc, PicPair, Pit,
     Port61, Port92, PortDevice, PostCode, PowerRequest, Reading, ResetControl, Rtc, Unconnected,
 };
+use cutaway_isa::Width;
 use cutaway_state::{Section, State, StateError};
 use serde::{Deserialize, Serialize};
 
@@ -37,10 +39,11 @@ pub(crate) enum Chip {
     DebugExit,
     ResetControl,
     IrqWires,
+    Apics,
 }
 
 /// The chips that can have events, at their places in [`Chips::events`].
-const TIMED: [Chip; 9] = [
+const TIMED: [Chip; 10] = [
     Chip::Com(0),
     Chip::Com(1),
     Chip::Com(2),
@@ -50,6 +53,7 @@ const TIMED: [Chip; 9] = [
     Chip::Kbc,
     Chip::Pm,
     Chip::IrqWires,
+    Chip::Apics,
 ];
 
 /// The chip behind a port, and the offset of its register.
@@ -109,7 +113,7 @@ impl Sinks {
 /// A chip and what it shows of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChipView {
-    /// `pic`, `pit`, `rtc`, `kbc`, `com1` to `com4`; `balloon`, `disk` if they are there.
+    /// `pic`, `pit`, `rtc`, `kbc`, `com1` to `com4`; `lapic`, `ioapic`, `balloon`, `disk` if they are there.
     pub name: String,
     /// Its registers, pins and buffers.
     pub readings: Vec<Reading>,
@@ -162,6 +166,7 @@ pub(crate) struct Chips {
     reset_control: ResetControl,
     pm: AcpiPm,
     irq_wires: IrqWires,
+    apics: Apics,
     /// The next event of each of [`TIMED`].
     events: [Option<GuestTime>; TIMED.len()],
 }
@@ -188,6 +193,7 @@ impl Chips {
             reset_control: ResetControl::new(),
             pm: AcpiPm::new(),
             irq_wires: IrqWires::default(),
+            apics: Apics::new(config.cpu.has_apic()),
             events: [None; TIMED.len()],
         };
         chips.wire_all(GuestTime::ZERO);
@@ -206,7 +212,14 @@ impl Chips {
         self.coprocessor_error.reset();
         self.reset_control.reset();
         self.pm.reset();
+        self.apics.reset();
         self.wire_all(now);
+    }
+
+    /// INIT of the CPU, which its local APIC hears too.
+    pub(crate) fn init(&mut self, now: GuestTime) {
+        self.apics.init();
+        self.wire(Chip::Apics, now);
     }
 
     /// Reads a chip's register.
@@ -239,6 +252,36 @@ impl Chips {
         self.take_request(chip)
     }
 
+    /// Reads device memory, where a chip drives it.
+    pub(crate) fn read_memory(
+        &mut self,
+        address: u64,
+        width: Width,
+        now: GuestTime,
+    ) -> Option<u64> {
+        let value = self.apics.read(address, width, now)?;
+        self.wire(Chip::Apics, now);
+        Some(value)
+    }
+
+    /// Writes device memory.
+    pub(crate) fn write_memory(&mut self, address: u64, width: Width, value: u64, now: GuestTime) {
+        if self.apics.write(address, width, value, now) {
+            self.wire(Chip::Apics, now);
+        }
+    }
+
+    /// The CPU's APICs.
+    pub(crate) fn apics(&self) -> &Apics {
+        &self.apics
+    }
+
+    /// Lets the CPU touch its local APIC from inside.
+    pub(crate) fn touch_apics(&mut self, now: GuestTime, change: impl FnOnce(&mut Apics)) {
+        change(&mut self.apics);
+        self.wire(Chip::Apics, now);
+    }
+
     /// Lets all events up to `now` happen, each at its time.
     pub(crate) fn advance(&mut self, now: GuestTime, sinks: &mut Sinks) {
         while let Some((at, chip)) = self.earliest().filter(|(at, _)| *at <= now) {
@@ -260,7 +303,7 @@ impl Chips {
 
     /// INTR of the CPU.
     pub(crate) fn intr(&self) -> bool {
-        self.pic.intr()
+        self.apics.intr(self.pic.intr())
     }
 
     /// The CPU's FERR# pin.
@@ -280,8 +323,14 @@ impl Chips {
     }
 
     /// INTA.
-    pub(crate) fn acknowledge(&mut self) -> u8 {
-        self.pic.acknowledge()
+    pub(crate) fn acknowledge(&mut self, now: GuestTime) -> u8 {
+        if let Some(vector) = self.apics.acknowledge(self.pic.intr(), now) {
+            self.wire(Chip::Apics, now);
+            return vector;
+        }
+        let vector = self.pic.acknowledge();
+        self.wire(Chip::Pic, now);
+        vector
     }
 
     /// Characters arrive at a serial port.
@@ -330,6 +379,7 @@ impl Chips {
         for (number, com) in self.com.iter().enumerate() {
             views.push(view(&format!("com{}", number + 1), com.inspect()));
         }
+        views.extend(self.apics.inspect(now));
         views
     }
 
@@ -355,13 +405,21 @@ impl Chips {
             Chip::DebugExit => &mut self.debug_exit,
             Chip::ResetControl => &mut self.reset_control,
             Chip::IrqWires => &mut self.irq_wires,
+            Chip::Apics => &mut self.apics,
         }
     }
 
     /// Drives an interrupt request line.
     pub(crate) fn set_line(&mut self, line: u8, level: bool, now: GuestTime) {
         let level = self.irq_wires.drive(line, level, now);
+        self.reach_controllers(line, level, now);
+    }
+
+    /// A line's level at the interrupt controllers.
+    fn reach_controllers(&mut self, line: u8, level: bool, now: GuestTime) {
         self.pic.set_irq(line, level);
+        self.apics.set_irq(line, level, now);
+        self.wire(Chip::Pic, now);
     }
 
     /// Puts a fault into the interrupt wires.
@@ -403,8 +461,12 @@ impl Chips {
             }
             Chip::IrqWires => {
                 for line in 0..16 {
-                    self.pic.set_irq(line, self.irq_wires.level(line, now));
+                    self.reach_controllers(line, self.irq_wires.level(line, now), now);
                 }
+            }
+            Chip::Pic => {
+                self.apics.set_pic(self.pic.intr(), now);
+                self.wire(Chip::Apics, now);
             }
             _ => {}
         }
@@ -452,6 +514,7 @@ impl Chips {
         self.reset_control = state.section("reset-control")?.decode(1)?;
         self.pm = state.section("acpi-pm")?.decode(1)?;
         self.irq_wires = state.section("irq-wires")?.decode(1)?;
+        self.apics.load(state)?;
         for (place, chip) in TIMED.into_iter().enumerate() {
             self.events[place] = self.device(chip).next_event(now);
         }
@@ -460,7 +523,7 @@ impl Chips {
 
     /// The state of every chip. What follows from it is left out: the events.
     pub(crate) fn sections(&self) -> Result<Vec<Section>, StateError> {
-        Ok(vec![
+        let mut sections = vec![
             Section::encode("pic", 1, &self.pic)?,
             Section::encode("pit", 1, &self.pit)?,
             Section::encode("rtc", 1, &self.rtc)?,
@@ -476,6 +539,8 @@ impl Chips {
             Section::encode("reset-control", 1, &self.reset_control)?,
             Section::encode("acpi-pm", 1, &self.pm)?,
             Section::encode("irq-wires", 1, &self.irq_wires)?,
-        ])
+        ];
+        sections.extend(self.apics.sections()?);
+        Ok(sections)
     }
 }

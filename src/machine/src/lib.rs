@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod acpi;
+mod apics;
 mod board;
 mod boot;
 mod chips;

@@ -7,6 +7,7 @@
 //!
 //! Not modelled: more than one CPU; S1 to S4 sleep.
 
+use crate::acpi::Described;
 use crate::board::{Board, EventSink, PortAccess};
 use crate::boot::{self, Boot};
 use crate::chips::{ChipState, ChipView, Request};
@@ -119,7 +120,7 @@ impl Machine {
             sizes: config.sizes(),
             long_mode: config.cpu.has_long_mode(),
             rng_seed: config.rng_seed,
-            devices: config.devices,
+            described: Described { devices: config.devices, apics: config.cpu.has_apic() },
         };
         let (mut memory, entry) = boot::load(boot, &circumstances)?;
         let mut vcpu = Vcpu::new(config.cpu);
@@ -251,7 +252,9 @@ impl Machine {
             Request::PowerOff => return Some(Stop::PowerOff),
             Request::Exit(code) => return Some(Stop::DebugExit(code)),
             Request::ResetCpu | Request::ResetBoard if !restarts => return Some(Stop::Reset),
-            Request::ResetCpu => {}
+            Request::ResetCpu => {
+                self.board.touch(self.vcpu.ticks(), |chips, now, _| chips.init(now));
+            }
             Request::ResetBoard => {
                 self.board.touch(self.vcpu.ticks(), |chips, now, _| chips.reset(now));
                 self.board.change_virtio(self.vcpu.ticks(), |virtio, _| virtio.reset());

@@ -31,6 +31,10 @@ pub(crate) mod port {
 pub(crate) mod irq {
     pub(crate) const PIT: u8 = 0;
     pub(crate) const KEYBOARD: u8 = 1;
+    /// The slave 8259A's INT.
+    pub(crate) const CASCADE: u8 = 2;
+    /// The I/O APIC's input of the timer; the other lines have inputs of their own number.
+    pub(crate) const PIT_GSI: u8 = 2;
     pub(crate) const RTC: u8 = 8;
     pub(crate) const SCI: u8 = 9;
     pub(crate) const MOUSE: u8 = 12;

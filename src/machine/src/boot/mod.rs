@@ -15,8 +15,7 @@ mod multiboot;
 pub use error::BootError;
 pub use linux::LinuxHeader;
 
-use crate::acpi;
-use crate::config::Devices;
+use crate::acpi::{self, Described};
 use crate::memory_map;
 use cutaway_memory::{GuestMemory, PAGE_SIZE};
 pub(crate) use entry::Entry;
@@ -80,7 +79,7 @@ pub(crate) struct Circumstances {
     pub(crate) sizes: memory_map::Sizes,
     pub(crate) long_mode: bool,
     pub(crate) rng_seed: Option<[u8; 32]>,
-    pub(crate) devices: Devices,
+    pub(crate) described: Described,
 }
 
 /// Where the loaders put things in base memory.
@@ -112,7 +111,7 @@ pub(crate) fn load(
             let kind = kernel_kind(image)?;
             let mut memory = memory_map::without_rom(sizes)?;
             bios_data::write(&mut memory);
-            let rsdp = acpi::write(&mut memory, &circumstances.devices);
+            let rsdp = acpi::write(&mut memory, circumstances.described);
             let Circumstances { long_mode, rng_seed, .. } = *circumstances;
             let kernel = KernelBoot { image, initrd, cmdline, long_mode, rng_seed, rsdp };
             let entry = match kind {

@@ -4,6 +4,7 @@ use super::linux::tests::bz_image;
 use super::multiboot::tests::kernel as multiboot_kernel;
 use super::*;
 use crate::Devices;
+use crate::acpi::Described;
 use crate::memory_map::MIB;
 use crate::memory_map::Sizes;
 
@@ -30,7 +31,7 @@ const SMALL: Circumstances = Circumstances {
     sizes: Sizes { ram: 4 * MIB, disk: 0, monitor: 0 },
     long_mode: true,
     rng_seed: Some([7; 32]),
-    devices: Devices::NONE,
+    described: Described { devices: Devices::NONE, apics: false },
 };
 
 fn boot(image: &[u8]) -> Result<(GuestMemory, Entry), BootError> {

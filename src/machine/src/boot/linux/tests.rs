@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Devices;
+use crate::acpi::Described;
 use crate::boot::{Boot, Circumstances, KernelKind, kernel_kind, load};
 use crate::memory_map::Sizes;
 
@@ -43,7 +44,7 @@ impl Case {
             sizes: Sizes { ram: 16 * MIB, disk: 0, monitor: 0 },
             long_mode: true,
             rng_seed: None,
-            devices: Devices::NONE,
+            described: Described { devices: Devices::NONE, apics: false },
         };
         let cmdline = "console=ttyS0".into();
         Self { image: bz_image(), initrd: vec![0x55; 5000], cmdline, circumstances }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Devices;
+use crate::acpi::Described;
 use crate::boot::{Boot, Circumstances, load};
 use crate::memory_map::MIB;
 use crate::memory_map::Sizes;
@@ -33,7 +34,7 @@ fn start(image: &[u8], initrd: Option<&[u8]>) -> Result<(GuestMemory, Entry), Bo
         sizes: Sizes { ram: 4 * MIB, disk: 0, monitor: 0 },
         long_mode: false,
         rng_seed: None,
-        devices: Devices::NONE,
+        described: Described { devices: Devices::NONE, apics: false },
     };
     load(&Boot::Kernel { image, initrd, cmdline: "one two" }, &circumstances)
 }
