@@ -320,6 +320,136 @@ fn kvm_guest(architecture: &str) {
     passed(&format!("{what}: it saw {seen} of {stolen} jiffies that a neighbour took"));
 }
 
+/// What /proc/interrupts counts in its line of this name, the last one in a text.
+fn interrupts(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().rev().find(|line| line.trim_start().starts_with(name))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Linux on local APIC and I/O APIC: interrupts come through them, and nothing complains.
+fn apic_guest(architecture: &str, cpu: &str, options: Option<Options>) {
+    let by = options.map_or("no monitor", |options| options.name());
+    let what = format!("Debian 12 installer kernel {architecture} on {cpu}, {by}");
+    let Some(files) = installer_files(architecture, &what) else { return };
+    let cpu = CpuModel::by_name(cpu).expect("a CPU with an APIC");
+    let config = Config { cpu, ..config() }.virtualized(options);
+    let mut guest = Guest::new(config, &files.boot(SHELL));
+    let boot = guest.wait_for(PROMPT, BOOT_TICKS);
+    for expected in [
+        "IOAPIC[0]: apic_id 1, version 17, address 0xfec00000, GSI 0-23",
+        "Switch to symmetric I/O mode setup",
+        "..TIMER: vector=0x30 apic1=0 pin1=2",
+        "ACPI: Using IOAPIC for interrupt routing",
+    ] {
+        assert!(boot.contains(expected), "{expected:?} is missing in:\n{boot}");
+    }
+    for wrong in ["purious", "APIC error", "timer not connected", "not functional"] {
+        assert!(!boot.contains(wrong), "{wrong:?} in:\n{boot}");
+    }
+    guest.type_line(
+        "mount -t proc p /proc; cat /proc/interrupts; sleep 1; cat /proc/interrupts; \
+         echo END=$((6*7))",
+    );
+    let answer = guest.wait_for("END=42", COMMAND_TICKS);
+    let is_line = |line: &&str, end: &str| line.contains("IO-APIC") && line.ends_with(end);
+    for end in ["2-edge      timer", "4-edge      ttyS0", "9-fasteoi   acpi"] {
+        assert!(answer.lines().any(|line| is_line(&line, end)), "{end:?} in:\n{answer}");
+    }
+    for name in ["SPU:", "ERR:"] {
+        assert_eq!(interrupts(&answer, name), Some(0), "{name} in:\n{answer}");
+    }
+    let half = answer.find("CPU0").map_or(0, |at| at + 4);
+    let half = half + answer[half..].find("CPU0").expect("the list comes twice");
+    let [before, after] = [&answer[..half], &answer[half..]].map(|part| interrupts(part, "LOC:"));
+    let (before, after) = (before.unwrap_or(0), after.unwrap_or(0));
+    assert!(before > 100 && after > before, "LOC: {before}, {after} in:\n{answer}");
+    guest.wait_for(PROMPT, COMMAND_TICKS);
+    if let Some(vm) = guest.machine.vm() {
+        vm.audit(guest.machine.memory()).expect("the guest has nothing but its own");
+    }
+    let (instructions, hash) = guest.fingerprint();
+    passed(&format!("{what}: {instructions} instructions, {after} LOC, {}", &hash[..8]));
+}
+
+#[test]
+fn amd64_kernel_uses_the_apics() {
+    apic_guest("amd64", "x86-64-v2,+apic", None);
+}
+
+#[test]
+fn i386_kernel_uses_the_apics() {
+    apic_guest("i386", "max,+apic", None);
+}
+
+#[test]
+fn i386_kernel_uses_the_apics_by_binary_translation() {
+    apic_guest("i386", "x86-64-v2,+apic", Some(Options::of(Model::Translate)));
+}
+
+#[test]
+fn amd64_kernel_uses_the_apics_by_hardware_assistance() {
+    apic_guest("amd64", "max,+apic", Some(Options::of(Model::Hardware)));
+}
+
+#[test]
+fn amd64_kernel_uses_the_apics_on_shadow_page_tables() {
+    apic_guest("amd64", "x86-64-v2,+apic", Some(SHADOW));
+}
+
+/// A run on the APICs that is recorded repeats, from the start and from a snapshot in its middle.
+#[test]
+fn a_recorded_run_on_the_apics_repeats() {
+    let what = "Debian 12 installer kernel amd64 on the APICs with KVM's interface, recorded";
+    let Some(files) = installer_files("amd64", what) else { return };
+    let cpu = CpuModel::by_name("x86-64-v2,+apic").expect("a CPU with an APIC");
+    let config = Config { cpu, model: Some(Model::Hardware), kvm: true, ..config() };
+    let recording = Scratch::new("apic.cut");
+    let snapshot = Scratch::new("apic.snap");
+    let mut guest = Guest::new(config, &files.boot(SHELL));
+    guest.record(&recording.0);
+    guest.wait_for(PROMPT, BOOT_TICKS);
+    guest.finish_recording();
+    let (end, hash) = guest.fingerprint();
+    drop(guest);
+
+    let start = Recording::open(&recording.0).expect("it was written just now").start.hash();
+    let half = recording.replay(None, end / 2);
+    let parent = Some(half.parent(start));
+    save(&mut half.into_machine(), &snapshot.0, &SnapshotOptions { compress: false, parent })
+        .expect("the run can be saved and read back");
+    let mut rest = recording.replay(Some(&snapshot.0), u64::MAX);
+    let state = rest.state_hash().expect("the run can be saved and read back");
+
+    assert_eq!((rest.count(), format!("{state:#}")), (end, hash));
+    passed(&format!("{what}: {end} instructions"));
+}
+
+/// PV EOI: the guest ends most interrupts without leaving for it.
+#[test]
+fn amd64_kernel_skips_eois_by_kvm() {
+    let what = "Debian 12 installer kernel amd64 with and without PV EOI";
+    let Some(files) = installer_files("amd64", what) else { return };
+    let cpu = CpuModel::by_name("x86-64-v2,+apic").expect("a CPU with an APIC");
+    let boot = |kvm: bool| {
+        let config = Config { cpu, model: Some(Model::Hardware), kvm, ..config() };
+        let mut guest = Guest::new(config, &files.boot(SHELL));
+        guest.wait_for(PROMPT, BOOT_TICKS);
+        answers(&mut guest, "x86_64");
+        let stats = guest.machine.stats();
+        let exits = guest.machine.vm().expect("it runs by a model").exits();
+        (exits.of(Reason::DeviceMemory), exits.total(), stats.mmio_writes, stats.interrupts)
+    };
+    let [without, with] = thread::scope(|scope| {
+        let threads = [false, true].map(|kvm| scope.spawn(move || boot(kvm)));
+        threads.map(|thread| thread.join().expect("the boot and its dialogue succeed"))
+    });
+    passed(&format!(
+        "{what}: (device memory exits, exits, device memory writes, interrupts) {without:?}, {with:?}"
+    ));
+    // Each interrupt wants an EOI, and the timer a new count for most.
+    assert!(with.0 + with.3 / 2 < without.0, "device memory exits: {} and {}", without.0, with.0);
+}
+
 #[test]
 fn amd64_kernel_uses_the_kvm_clock_and_sees_stolen_time() {
     kvm_guest("amd64");

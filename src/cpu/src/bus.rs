@@ -56,6 +56,22 @@ pub trait Bus {
         let _ = (priority, at);
     }
 
+    /// Whether the one interrupt in service in the local APIC is edge triggered and its end would let
+    /// nothing else in.
+    fn end_may_wait(&self) -> bool {
+        false
+    }
+
+    /// Whether an interrupt waits in the local APIC, deliverable or not.
+    fn is_interrupt_requested(&self) -> bool {
+        false
+    }
+
+    /// EOI to the local APIC by who stands in for the CPU.
+    fn end_of_interrupt(&mut self, at: u64) {
+        let _ = at;
+    }
+
     /// A character for the console of a guest that asks its monitor to print it.
     fn console(&mut self, byte: u8) {
         let _ = byte;

@@ -258,7 +258,7 @@ impl Lapic {
         match offset {
             ID => self.id = (value >> 24) as u8,
             TPR => self.tpr = value as u8,
-            EOI => return self.end_of_interrupt(),
+            EOI => return self.end_of_interrupt(now),
             LDR => self.ldr = (value >> 24) as u8,
             DFR => self.dfr = (value >> 28) as u8,
             SVR => self.write_svr(value),
@@ -276,6 +276,23 @@ impl Lapic {
             _ => self.note_error(ESR_ILLEGAL_REGISTER),
         }
         None
+    }
+
+    /// The end of the interrupt of the highest vector in service, as a write to the EOI register.
+    pub fn end_of_interrupt(&mut self, now: GuestTime) -> Option<LapicOutput> {
+        self.settle(now);
+        let vector = self.isr.highest()?;
+        self.isr.set(vector, false);
+        if !self.tmr.has(vector) {
+            return None;
+        }
+        for place in LINT {
+            if self.lvt[place] & LVT_LEVEL != 0 && self.lvt[place] as u8 == vector {
+                self.lvt[place] &= !LVT_REMOTE_IRR;
+            }
+        }
+        self.sense_lint();
+        Some(LapicOutput::EndOfInterrupt(vector))
     }
 
     /// A message on the APIC bus; whether it was accepted. One that is for somebody else is not.
@@ -500,21 +517,6 @@ impl Lapic {
         } else {
             (task & in_service).max(requested)
         }
-    }
-
-    fn end_of_interrupt(&mut self) -> Option<LapicOutput> {
-        let vector = self.isr.highest()?;
-        self.isr.set(vector, false);
-        if !self.tmr.has(vector) {
-            return None;
-        }
-        for place in LINT {
-            if self.lvt[place] & LVT_LEVEL != 0 && self.lvt[place] as u8 == vector {
-                self.lvt[place] &= !LVT_REMOTE_IRR;
-            }
-        }
-        self.sense_lint();
-        Some(LapicOutput::EndOfInterrupt(vector))
     }
 
     fn write_svr(&mut self, value: u32) {

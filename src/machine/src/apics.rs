@@ -77,13 +77,13 @@ impl Apics {
         match chip {
             Selected::Local => {
                 let output = self.local.write(offset, value as u32, now);
-                if let Some(LapicOutput::EndOfInterrupt(vector)) = output {
-                    self.io.end_of_interrupt(vector);
-                }
+                self.tell_end(output, now);
             }
-            Selected::Io => self.io.write(offset, value as u32),
+            Selected::Io => {
+                self.io.write(offset, value as u32);
+                self.deliver(now);
+            }
         }
-        self.deliver(now);
         true
     }
 
@@ -139,6 +139,17 @@ impl Apics {
         (is_local && !(pic && self.local.takes_extint())).then(|| self.local.acknowledge(now))
     }
 
+    /// The local APIC, if there is one.
+    pub(crate) fn local(&self) -> Option<&Lapic> {
+        self.is_there.then_some(&self.local)
+    }
+
+    /// EOI, as if its register had been written.
+    pub(crate) fn end_of_interrupt(&mut self, now: GuestTime) {
+        let output = self.local.end_of_interrupt(now);
+        self.tell_end(output, now);
+    }
+
     pub(crate) fn inspect(&self, now: GuestTime) -> Vec<ChipView> {
         if !self.is_there {
             return Vec::new();
@@ -160,6 +171,14 @@ impl Apics {
             self.io = state.section("ioapic")?.decode(1)?;
         }
         Ok(())
+    }
+
+    /// What an access has asked of the I/O APIC; the local one may also take now what it did not before.
+    fn tell_end(&mut self, output: Option<LapicOutput>, now: GuestTime) {
+        if let Some(LapicOutput::EndOfInterrupt(vector)) = output {
+            self.io.end_of_interrupt(vector);
+        }
+        self.deliver(now);
     }
 
     /// The bus between them: each input's message once, in the order of the inputs.

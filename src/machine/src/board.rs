@@ -15,7 +15,7 @@ use crate::stats::BoardCounts;
 use crate::time::Clock;
 use crate::virtio::{self, BoardDma, Reached, Virtio};
 use cutaway_cpu::{Bus, Event, Pins, Vcpu};
-use cutaway_devices::{Dma, GuestTime, OPEN_BUS};
+use cutaway_devices::{Dma, GuestTime, Lapic, OPEN_BUS};
 use cutaway_isa::{Vector, Width};
 use cutaway_memory::GuestMemory;
 use cutaway_state::{Section, State, StateError};
@@ -359,6 +359,20 @@ impl Bus for Board {
         self.settle();
     }
 
+    fn end_may_wait(&self) -> bool {
+        self.chips.apics().local().is_some_and(Lapic::end_may_wait)
+    }
+
+    fn is_interrupt_requested(&self) -> bool {
+        self.chips.apics().local().is_some_and(Lapic::has_request)
+    }
+
+    fn end_of_interrupt(&mut self, at: u64) {
+        let now = self.now(at);
+        self.chips.touch_apics(now, |apics| apics.end_of_interrupt(now));
+        self.settle();
+    }
+
     fn set_task_priority(&mut self, priority: u8, at: u64) {
         let now = self.now(at);
         self.chips.touch_apics(now, |apics| apics.set_task_priority(priority, now));
@@ -385,5 +399,7 @@ impl Bus for Board {
     }
 }
 
+#[cfg(test)]
+mod apic_tests;
 #[cfg(test)]
 mod tests;

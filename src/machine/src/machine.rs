@@ -148,7 +148,8 @@ impl Machine {
         let options = config.virtualization();
         let mut vm = options.map(|options| Vm::new(options, board.memory_mut(), &vcpu));
         if let Some(vm) = vm.as_mut().filter(|_| config.kvm) {
-            vm.offer_kvm(Kvm::new(config.ips, config.rtc_start));
+            let kvm = Kvm::new(config.ips, config.rtc_start);
+            vm.offer_kvm(if config.cpu.has_apic() { kvm.with_pv_eoi() } else { kvm });
         }
         let page_hashes = PageHashes::default();
         let exits = ExitCounts::default();

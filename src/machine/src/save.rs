@@ -24,6 +24,8 @@ const MONITOR: &str = "monitor";
 const MODEL: &str = "model";
 /// What a guest sees of KVM's interface, if it has it.
 const KVM: &str = "kvm";
+/// Its ends of interrupts, if the guest has a local APIC too.
+const PV_EOI: &str = "kvm-eoi";
 /// Devices beyond those of every PC, if there are any.
 const DEVICES: &str = "devices";
 /// No run gets so far in a thousand years; arithmetic beyond it would overflow.
@@ -203,6 +205,9 @@ impl Machine {
             sections.push(Section::encode(MODEL, 2, &vm.options())?);
             if let Some(kvm) = vm.kvm() {
                 sections.push(Section::encode(KVM, 1, &kvm.state())?);
+                if let Some(eoi) = kvm.eoi() {
+                    sections.push(Section::encode(PV_EOI, 1, &eoi)?);
+                }
             }
         }
         Ok(sections)
@@ -280,8 +285,12 @@ impl Machine {
             let guest = cpu.svm.guest.as_ref();
             vm.load(saved, guest, memory)
                 .ok_or(RestoreError::Unfit { what: "the monitor's state" })?;
-            if vm.kvm().is_some() {
+            if let Some(kvm) = vm.kvm() {
+                let has_eoi = kvm.eoi().is_some();
                 vm.load_kvm(state.section(KVM)?.decode(1)?);
+                if has_eoi {
+                    vm.load_pv_eoi(state.section(PV_EOI)?.decode(1)?);
+                }
             }
         }
         Ok(())

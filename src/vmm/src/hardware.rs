@@ -102,6 +102,7 @@ impl Vm {
     pub(crate) fn run_hardware(&mut self, vcpu: &mut Vcpu, bus: &mut dyn Bus, limit: u64) -> Exit {
         vcpu.set_vmexit_stops(true);
         self.unpark(vcpu, bus.memory());
+        self.attend_skipped_eoi(vcpu, bus);
         let exit = self.run_guest(vcpu, bus, limit);
         self.park(vcpu);
         exit
@@ -133,6 +134,7 @@ impl Vm {
             match exit {
                 Exit::VmExit => {
                     self.leave(vcpu, bus);
+                    self.take_skipped_eoi(vcpu, bus);
                     if let Err(exit) = self.serve_exit(vcpu, bus) {
                         return exit;
                     }
@@ -146,6 +148,7 @@ impl Vm {
     /// What is to be done in the guest's own world before it can be entered. Returns whether it
     /// can.
     fn prepare(&mut self, vcpu: &mut Vcpu, bus: &mut dyn Bus) -> Result<bool, Exit> {
+        self.attend_skipped_eoi(vcpu, bus);
         let activity = *vcpu.activity();
         let waits = bus.pins().intr && vcpu.rflags() & Rflags::IF.bits() != 0;
         // The monitor's tables know nothing of a masked A20.
@@ -185,6 +188,7 @@ impl Vm {
             if open && inject & event::V == 0 {
                 let vector = bus.acknowledge(vcpu.ticks());
                 inject = event::V | event::INTR << 8 | u64::from(vector.0);
+                self.offer_to_skip_eoi(vcpu, bus);
                 self.count(Reason::Interrupt);
             } else {
                 // As soon as the guest lets interrupts in, it leaves for the monitor.
@@ -202,6 +206,10 @@ impl Vm {
         if !self.prepared {
             self.prepared = true;
             prepare_pages(memory, &pages, self.paging);
+            if vcpu.model().has_apic() {
+                // CR8 is the virtual APIC's TPR.
+                vmcb.intercept(memory, exit::CR_WRITE + 8);
+            }
         }
         for (seg, place) in SEGMENTS {
             vmcb.set_segment(memory, place, &guest.segments[seg as usize]);

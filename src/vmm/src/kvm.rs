@@ -1,5 +1,5 @@
-//! KVM's paravirtual interface, as an unmodified Linux looks for it: a clock, and the time that the
-//! host took from the guest.
+//! KVM's paravirtual interface, as an unmodified Linux looks for it: a clock, the time that the host
+//! took from the guest, and ends of interrupts without an exit.
 //!
 //! The guest finds it by CPUID and hands over guest-physical addresses in MSRs; there the monitor keeps
 //! records for it. Each has a version, odd while it is written. The guest adds to the clock's record what
@@ -11,16 +11,19 @@
 //!
 //! Source: Linux, Documentation/virt/kvm/x86/cpuid.rst and msr.rst.
 //!
-//! Not modelled: PV EOI, asynchronous page faults and PV unhalt, which are a local APIC's; the MSRs
-//! 11h and 12h of the first kernels; the flag of a guest that was stopped.
+//! Not modelled: asynchronous page faults and PV unhalt; the MSRs 11h and 12h of the first kernels; the
+//! flag of a guest that was stopped.
+
+mod eoi;
 
 use cutaway_cpu::{Bus, Exit, Vcpu};
 use cutaway_isa::msr;
-use cutaway_memory::GuestMemory;
+use cutaway_memory::{GuestMemory, PAGE_SIZE, PageKind};
 use serde::{Deserialize, Serialize};
 
-use crate::para::wrote;
 use crate::vm::Vm;
+use eoi::EOI_EN;
+pub use eoi::PvEoi;
 
 const WALL_CLOCK_NEW: u32 = 0x4b56_4d00;
 const SYSTEM_TIME_NEW: u32 = 0x4b56_4d01;
@@ -58,6 +61,8 @@ pub struct Kvm {
     /// When the guest was switched on, in seconds since 1970.
     boot: i64,
     state: KvmState,
+    /// For a guest with a local APIC.
+    eoi: Option<PvEoi>,
 }
 
 /// What of it the guest sees and a snapshot keeps.
@@ -75,7 +80,19 @@ impl Kvm {
     /// For a guest of so many ticks a second, switched on at a time in seconds since 1970.
     #[must_use]
     pub fn new(ips: u64, boot: i64) -> Self {
-        Self { ips: ips.max(1), boot, state: KvmState::default() }
+        Self { ips: ips.max(1), boot, state: KvmState::default(), eoi: None }
+    }
+
+    /// The same for a guest with a local APIC.
+    #[must_use]
+    pub fn with_pv_eoi(self) -> Self {
+        Self { eoi: Some(PvEoi::default()), ..self }
+    }
+
+    /// What a snapshot keeps of PV EOI, if the guest has it.
+    #[must_use]
+    pub fn eoi(&self) -> Option<PvEoi> {
+        self.eoi
     }
 
     /// What a snapshot keeps.
@@ -135,6 +152,7 @@ impl Kvm {
             WALL_CLOCK_NEW => Some(self.state.wall_clock),
             SYSTEM_TIME_NEW => Some(self.state.system_time),
             STEAL_TIME => Some(self.state.steal_time),
+            EOI_EN => self.eoi.map(|eoi| eoi.msr),
             _ => None,
         }
     }
@@ -145,6 +163,7 @@ impl Kvm {
             WALL_CLOCK_NEW => &mut self.state.wall_clock,
             SYSTEM_TIME_NEW => &mut self.state.system_time,
             STEAL_TIME if value & STEAL_RESERVED == 0 => &mut self.state.steal_time,
+            EOI_EN => return self.eoi.as_mut().is_some_and(|eoi| eoi.write(value)),
             _ => return false,
         };
         *place = value;
@@ -171,10 +190,18 @@ impl Vm {
         }
     }
 
+    /// Puts back what a snapshot kept of PV EOI.
+    pub fn load_pv_eoi(&mut self, state: PvEoi) {
+        if let Some(kvm) = &mut self.kvm {
+            kvm.eoi = kvm.eoi.map(|_| state);
+        }
+    }
+
     /// As a reset of the CPU: the MSRs are zero, and no record is kept. Time goes on.
     pub fn reset_kvm(&mut self) {
         if let Some(kvm) = &mut self.kvm {
             kvm.state = KvmState { stolen: kvm.state.stolen, ..KvmState::default() };
+            kvm.eoi = kvm.eoi.map(|_| PvEoi::default());
         }
     }
 
@@ -187,26 +214,26 @@ impl Vm {
     }
 
     /// Brings the record of the clock up to date.
-    fn keep_clock(&self, vcpu: &mut Vcpu, memory: &mut GuestMemory) {
+    fn keep_clock(&mut self, vcpu: &mut Vcpu, memory: &mut GuestMemory) {
         let Some(kvm) = &self.kvm else { return };
         let (ticks, msr) = (vcpu.ticks(), kvm.state.system_time);
         if msr & ENABLED != 0 {
             let tsc = ticks.wrapping_add(vcpu.system().msrs.tsc_offset);
             let record = kvm.clock_record(ticks, tsc);
-            keep(vcpu, memory, msr & !ENABLED, 0, &record);
+            self.keep(vcpu, memory, msr & !ENABLED, 0, &record);
         }
     }
 
     /// Brings the record of stolen time up to date: nanoseconds, the version, and no flags.
-    fn keep_steal_time(&self, vcpu: &mut Vcpu, memory: &mut GuestMemory) {
+    fn keep_steal_time(&mut self, vcpu: &mut Vcpu, memory: &mut GuestMemory) {
         let Some(kvm) = &self.kvm else { return };
         let msr = kvm.state.steal_time;
         if msr & ENABLED != 0 {
             let address = msr & !ENABLED;
             let steal = kvm.ns(u128::from(kvm.state.stolen));
             if memory.is_ram(address, 64) {
-                put(vcpu, memory, address, &steal.to_le_bytes());
-                keep(vcpu, memory, address, 8, &[0; 4]);
+                self.put(vcpu, memory, address, &steal.to_le_bytes());
+                self.keep(vcpu, memory, address, 8, &[0; 4]);
             }
         }
     }
@@ -218,10 +245,13 @@ impl Vm {
         bus: &mut dyn Bus,
         write: bool,
     ) -> Option<Result<(), Exit>> {
-        let kvm = self.kvm.as_mut()?;
         let (number, rip) = (vcpu.gpr(RCX), vcpu.rip());
-        let mut value = kvm.read(number as u32)?;
+        let mut value = self.kvm.as_ref()?.read(number as u32)?;
         if write {
+            if number as u32 == EOI_EN {
+                self.forget_skip(vcpu, bus.memory());
+            }
+            let kvm = self.kvm.as_mut()?;
             value = vcpu.gpr(RAX) & 0xffff_ffff | vcpu.gpr(RDX) << 32;
             if !kvm.write(number as u32, value) {
                 return None;
@@ -239,7 +269,7 @@ impl Vm {
         match number as u32 {
             WALL_CLOCK_NEW if write => {
                 let record = self.kvm.as_ref()?.wall_record();
-                keep(vcpu, bus.memory(), value, 0, &record);
+                self.keep(vcpu, bus.memory(), value, 0, &record);
             }
             SYSTEM_TIME_NEW if write => self.keep_clock(vcpu, bus.memory()),
             STEAL_TIME if write => self.keep_steal_time(vcpu, bus.memory()),
@@ -249,7 +279,7 @@ impl Vm {
     }
 
     /// The guest has written an MSR of the CPU: the clock hangs on the TSC.
-    pub(crate) fn msr_written(&self, vcpu: &mut Vcpu, bus: &mut dyn Bus, number: u64) {
+    pub(crate) fn msr_written(&mut self, vcpu: &mut Vcpu, bus: &mut dyn Bus, number: u64) {
         if number as u32 == msr::TSC {
             self.keep_clock(vcpu, bus.memory());
         }
@@ -259,15 +289,13 @@ impl Vm {
     pub(crate) fn show_kvm(&self, vcpu: &mut Vcpu, leaf: u32) {
         const HYPERVISOR: u64 = 1 << 31;
         const INVARIANT_TSC: u64 = 1 << 8;
-        if self.kvm.is_none() {
-            return;
-        }
+        let Some(kvm) = &self.kvm else { return };
         let [b, c, d] = SIGNATURE;
         let all = match leaf {
             1 => return vcpu.set_gpr(RCX, vcpu.gpr(RCX) | HYPERVISOR),
             0x8000_0007 => return vcpu.set_gpr(RDX, vcpu.gpr(RDX) & !INVARIANT_TSC),
             LEAF => [LEAF_FEATURES, b, c, d],
-            LEAF_FEATURES => [FEATURES, 0, 0, 0],
+            LEAF_FEATURES => [FEATURES | kvm.eoi.map_or(0, |_| eoi::FEATURE), 0, 0, 0],
             _ => return,
         };
         for (register, value) in [RAX, RBX, RCX, RDX].into_iter().zip(all) {
@@ -276,29 +304,42 @@ impl Vm {
     }
 }
 
-/// Writes a record behind its version, which is at `version` from its address on: it is odd while
-/// the guest must not look, and even and another one in the end. What does not lie in RAM is not
-/// kept.
-fn keep(vcpu: &mut Vcpu, memory: &mut GuestMemory, address: u64, version: u64, record: &[u8]) {
-    let len = version + 4 + record.len() as u64;
-    if !address.is_multiple_of(CLOCK_ALIGN) || !memory.is_ram(address, len) {
-        return;
+/// Records in guest memory.
+impl Vm {
+    /// Writes a record behind its version, which is at `version` from its address on: it is odd while
+    /// the guest must not look, and even and another one in the end. What does not lie in RAM is not
+    /// kept.
+    fn keep(
+        &mut self,
+        vcpu: &mut Vcpu,
+        memory: &mut GuestMemory,
+        address: u64,
+        version: u64,
+        record: &[u8],
+    ) {
+        let len = version + 4 + record.len() as u64;
+        if !address.is_multiple_of(CLOCK_ALIGN) || !memory.is_ram(address, len) {
+            return;
+        }
+        let at = address + version;
+        let mut before = [0; 4];
+        memory.read(at, &mut before);
+        let odd = (u32::from_le_bytes(before) | 1).wrapping_add(2 * u32::from(before[0] & 1));
+        self.put(vcpu, memory, at, &odd.to_le_bytes());
+        self.put(vcpu, memory, at + 4, record);
+        self.put(vcpu, memory, at, &odd.wrapping_add(1).to_le_bytes());
     }
-    let at = address + version;
-    let mut before = [0; 4];
-    memory.read(at, &mut before);
-    let odd = (u32::from_le_bytes(before) | 1).wrapping_add(2 * u32::from(before[0] & 1));
-    put(vcpu, memory, at, &odd.to_le_bytes());
-    put(vcpu, memory, at + 4, record);
-    put(vcpu, memory, at, &odd.wrapping_add(1).to_le_bytes());
-}
 
-/// Writes to guest RAM, and lets the CPU know.
-fn put(vcpu: &mut Vcpu, memory: &mut GuestMemory, address: u64, bytes: &[u8]) {
-    memory.write(address, bytes);
-    // Aligned as it is, no dword lies in two pages.
-    for (at, dword) in (address..).step_by(4).zip(bytes.chunks(4)) {
-        wrote(vcpu, memory, at, dword.len() as u64);
+    /// Writes to guest RAM, and lets the CPU and the shadow page tables know.
+    fn put(&mut self, vcpu: &mut Vcpu, memory: &mut GuestMemory, address: u64, bytes: &[u8]) {
+        memory.write(address, bytes);
+        // Aligned as it is, no dword lies in two pages.
+        for (at, dword) in (address..).step_by(4).zip(bytes.chunks(4)) {
+            let PageKind::Ram(frame) = memory.page(at) else { continue };
+            let (offset, len) = (frame as u64 + (at & (PAGE_SIZE - 1)), dword.len() as u64);
+            vcpu.memory_written(offset as usize, len);
+            self.wrote(vcpu, memory, offset, len);
+        }
     }
 }
 

@@ -36,7 +36,7 @@ mod translate;
 mod vm;
 
 pub use exits::{Exits, Reason};
-pub use kvm::{Kvm, KvmState};
+pub use kvm::{Kvm, KvmState, PvEoi};
 pub use model::{Model, Options};
 pub use nested::{HeldCounts, Resident};
 pub use overcommit::Touched;
