@@ -323,7 +323,7 @@ impl Vcpu {
 
     /// Samples the pins.
     pub(crate) fn look_at_pins(&mut self, bus: &mut dyn Bus) {
-        let pins = bus.pins();
+        let mut pins = bus.pins();
         if pins.a20_masked != self.pins.a20_masked {
             self.tlb.flush();
             self.blocks.unlink(true);
@@ -331,6 +331,8 @@ impl Vcpu {
         }
         if pins.nmi && !self.activity.nmi_pin {
             self.activity.nmi_pending = true;
+            bus.nmi_seen();
+            pins.nmi = bus.pins().nmi;
         }
         self.activity.nmi_pin = pins.nmi;
         if let Some(priority) = pins.task_priority {

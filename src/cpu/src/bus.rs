@@ -45,6 +45,9 @@ pub trait Bus {
         let _ = (asserted, at);
     }
 
+    /// The vCPU has seen NMI rise, and will take one NMI for it. A source that is no level lets it fall.
+    fn nmi_seen(&mut self) {}
+
     /// IA32_APIC_BASE of a CPU with a local APIC has been written. What it does to the pins is looked
     /// at behind the call.
     fn set_apic_base(&mut self, value: u64, at: u64) {

@@ -153,7 +153,7 @@ pub struct Lapic {
     timer: Timer,
     /// The levels of the pins LINT0 and LINT1.
     lint: [bool; 2],
-    /// NMI to the processor; goes low with the next access.
+    /// NMI to the processor, which has not seen it.
     nmi: bool,
 }
 
@@ -224,7 +224,7 @@ impl Lapic {
 
     /// Reads the register at an offset.
     pub fn read(&mut self, offset: u16, now: GuestTime) -> u32 {
-        self.touch(now);
+        self.settle(now);
         match offset {
             ID => u32::from(self.id) << 24,
             VERSION => VERSION_VALUE,
@@ -254,7 +254,7 @@ impl Lapic {
 
     /// Writes the register at an offset.
     pub fn write(&mut self, offset: u16, value: u32, now: GuestTime) -> Option<LapicOutput> {
-        self.touch(now);
+        self.settle(now);
         match offset {
             ID => self.id = (value >> 24) as u8,
             TPR => self.tpr = value as u8,
@@ -333,10 +333,15 @@ impl Lapic {
         self.deliverable().is_some()
     }
 
-    /// NMI of the processor. What counts is the edge.
+    /// NMI of the processor, until it has seen it.
     #[must_use]
     pub fn nmi(&self) -> bool {
         self.nmi
+    }
+
+    /// The processor has seen the NMI. Another one is another edge.
+    pub fn nmi_seen(&mut self) {
+        self.nmi = false;
     }
 
     /// The processor takes the interrupt: the vector, which is in service now, or the spurious one.
@@ -429,12 +434,6 @@ impl Lapic {
 }
 
 impl Lapic {
-    /// Before an access: what has happened by now.
-    fn touch(&mut self, now: GuestTime) {
-        self.settle(now);
-        self.nmi = false;
-    }
-
     /// Takes in the timer's zeros up to now.
     fn settle(&mut self, now: GuestTime) {
         let heard = self.is_timer_heard();

@@ -133,6 +133,10 @@ impl Apics {
         self.is_there && self.local.nmi()
     }
 
+    pub(crate) fn nmi_seen(&mut self) {
+        self.local.nmi_seen();
+    }
+
     /// INTA, if it is not the 8259A pair's.
     pub(crate) fn acknowledge(&mut self, pic: bool, now: GuestTime) -> Option<u8> {
         let is_local = self.is_there && self.local.is_there();

@@ -353,6 +353,10 @@ impl Bus for Board {
         Vector(vector)
     }
 
+    fn nmi_seen(&mut self) {
+        self.chips.nmi_seen();
+    }
+
     fn set_apic_base(&mut self, value: u64, at: u64) {
         let now = self.now(at);
         self.chips.touch_apics(now, |apics| apics.set_base(value, now));

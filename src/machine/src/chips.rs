@@ -276,6 +276,11 @@ impl Chips {
         &self.apics
     }
 
+    /// The CPU has seen the NMI of its local APIC.
+    pub(crate) fn nmi_seen(&mut self) {
+        self.apics.nmi_seen();
+    }
+
     /// Lets the CPU touch its local APIC from inside.
     pub(crate) fn touch_apics(&mut self, now: GuestTime, change: impl FnOnce(&mut Apics)) {
         change(&mut self.apics);

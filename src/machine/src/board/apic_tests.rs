@@ -136,6 +136,18 @@ fn a_level_interrupts_again_until_its_cause_is_gone() {
     assert!(!board.pins().intr);
 }
 
+/// The level stays until the CPU has seen the edge; then a second message is a second edge.
+#[test]
+fn an_nmi_to_itself_is_one_edge() {
+    let mut board = board();
+    write(&mut board, LAPIC_BASE + 0x300, 0x400);
+    assert!(board.pins().nmi);
+    board.nmi_seen();
+    assert!(!board.pins().nmi);
+    write(&mut board, LAPIC_BASE + 0x300, 0x400);
+    assert!(board.pins().nmi);
+}
+
 /// A hundred million zeros a second, and nobody takes the interrupt.
 #[test]
 fn a_timer_of_one_clock_does_not_hang_the_board() {
