@@ -1,9 +1,10 @@
 //! The guest's word, by Documentation/virt/kvm/x86/msr.rst, and the EOIs that follow from it.
 
 use super::*;
-use crate::{Kvm, Model, Options};
-use cutaway_cpu::{CpuModel, Pins};
-use cutaway_isa::{Vector, Width};
+use crate::shadow::Verdict;
+use crate::{Kvm, Model, Options, Paging};
+use cutaway_cpu::{CpuModel, Exception, Pins};
+use cutaway_isa::{Cr0, Vector, Width};
 
 const WORD: u64 = 0x3000;
 
@@ -135,4 +136,37 @@ fn a_word_that_is_given_up_has_no_bit_left() {
     assert_eq!(bench.word(), 0);
     bench.leave();
     assert_eq!(bench.bus.ends, 0);
+}
+
+/// The word is a PTE, whose present bit the monitor sets and takes back: the shadow must follow.
+#[test]
+fn a_word_among_page_tables_reaches_the_shadow() {
+    const LINEAR: u64 = 0x8000;
+    const PTE: u64 = 0x5000 + LINEAR / 0x1000 * 4;
+    let mut bench = Bench::new(PTE | 1, false);
+    for (at, entry) in [(0x4000, 0x5007_u32), (PTE, 0x8006)] {
+        bench.bus.memory.write(at, &entry.to_le_bytes());
+    }
+    let system = bench.vcpu.system_mut();
+    (system.cr0, system.cr3) = ((Cr0::PG | Cr0::PE).bits(), 0x4000);
+    bench.vcpu.settle_system();
+    bench.vm.paging = Paging::Shadow;
+    let guest = bench.vcpu.system().clone();
+    bench.vm.shadow.activate(&mut bench.bus.memory, &guest, &mut bench.vm.world);
+
+    bench.bus.end_may_wait = true;
+    bench.vm.offer_to_skip_eoi(&mut bench.vcpu, &mut bench.bus);
+    let fault = Exception { vector: Vector::PF, code: 0, address: LINEAR };
+    let verdict =
+        bench.vm.shadow.fault(&mut bench.vcpu, &mut bench.bus, &mut bench.vm.world, fault);
+    assert!(matches!(verdict, Verdict::Filled));
+    let is_mapped = |bench: &Bench| {
+        let walk = bench.vm.shadow_walk(&bench.bus.memory, LINEAR);
+        walk.last().is_some_and(|(_, leaf)| leaf & 1 != 0)
+    };
+    assert!(is_mapped(&bench));
+
+    bench.bus.requested = true;
+    bench.vm.attend_skipped_eoi(&mut bench.vcpu, &mut bench.bus);
+    assert!(!is_mapped(&bench), "the guest has no such page any more");
 }
