@@ -42,6 +42,8 @@ pub enum Pane {
     Fpu,
     Sse,
     Pic,
+    Lapic,
+    IoApic,
     Pit,
     Rtc,
     Keyboard,
@@ -58,7 +60,7 @@ pub enum Pane {
 }
 
 /// Every pane with its name and what it shows.
-const ALL: [(Pane, &str, &str); 28] = [
+const ALL: [(Pane, &str, &str); 30] = [
     (Pane::Code, "code", "instructions around the next one"),
     (Pane::Explain, "explain", "the next instruction taken apart, before it runs"),
     (Pane::Registers, "registers", "general registers, RIP and RFLAGS"),
@@ -74,6 +76,8 @@ const ALL: [(Pane, &str, &str); 28] = [
     (Pane::Fpu, "fpu", "the x87 registers"),
     (Pane::Sse, "sse", "XMM and YMM registers and MXCSR"),
     (Pane::Pic, "pic", "both 8259A: IRR, ISR, IMR, priorities, what comes next"),
+    (Pane::Lapic, "lapic", "the local APIC: IRR, ISR, priorities, local vector table, timer"),
+    (Pane::IoApic, "ioapic", "the 82093AA: redirection table"),
     (Pane::Pit, "pit", "the 8254: counters, modes, pins"),
     (Pane::Rtc, "rtc", "the MC146818: time, alarm, interrupt flags"),
     (Pane::Keyboard, "keyboard", "the 8042 and its keyboard"),
@@ -153,6 +157,8 @@ impl Pane {
             Self::Fpu => registers::fpu(scene),
             Self::Sse => registers::sse(scene),
             Self::Pic => chips::lines(scene, "pic"),
+            Self::Lapic => chips::lines(scene, "lapic"),
+            Self::IoApic => chips::lines(scene, "ioapic"),
             Self::Pit => chips::lines(scene, "pit"),
             Self::Rtc => chips::lines(scene, "rtc"),
             Self::Keyboard => chips::lines(scene, "kbc"),
