@@ -336,7 +336,7 @@ pub(crate) struct GuestArgs {
     #[arg(long, alias = "bios", value_name = "FILE")]
     pub(crate) rom: Option<PathBuf>,
 
-    /// CPU model; "help" lists them
+    /// CPU model; "help" lists them. Behind it ,+svm (64-bit models) and ,+apic (all but the 486)
     #[arg(long, value_name = "MODEL", default_value = "x86-64-v2")]
     pub(crate) cpu: String,
 
@@ -353,7 +353,7 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "TABLES", requires = "model", value_parser = ["nested", "shadow"])]
     pub(crate) paging: Option<String>,
 
-    /// Show a guest by the model hardware KVM's clock and steal time
+    /// Show a guest by the model hardware KVM's clock and steal time, and PV EOI if it has an APIC
     #[arg(long, requires = "model")]
     pub(crate) kvm: bool,
 
