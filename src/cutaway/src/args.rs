@@ -286,8 +286,7 @@ pub(crate) struct VmHostArgs {
     pub(crate) move_disk: Vec<String>,
 
     /// Step through the guests on the whole screen, forwards and backwards
-    #[arg(long, conflicts_with_all = ["snapshot", "revert", "clone", "suspend", "resume", "shares", "cap",
-          "balloon", "move_memory", "move_disk"])]
+    #[arg(long)]
     pub(crate) step: bool,
 
     #[command(flatten)]

@@ -9,7 +9,7 @@ use cutaway::debugger::lesson::{HandIn, HandInError, Kernel, Lesson, Sitting};
 use cutaway::replay::in_full;
 use cutaway::{
     BALLOON_KERNEL, BALLOON_KERNEL_SYMBOLS, FIRMWARE, HOST_KERNEL, HOST_KERNEL_SYMBOLS,
-    KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL, TEACHING_KERNEL,
+    KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL, SMALL_GUEST, TEACHING_KERNEL,
 };
 
 use crate::args::{LessonArgs, LessonCommand};
@@ -56,6 +56,7 @@ const KERNEL: Kernel<'static> = Kernel {
     host_symbols: HOST_KERNEL_SYMBOLS,
     balloon: BALLOON_KERNEL,
     balloon_symbols: BALLOON_KERNEL_SYMBOLS,
+    small: SMALL_GUEST,
 };
 
 const GREETING: &str = "\

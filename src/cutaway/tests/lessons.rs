@@ -9,7 +9,7 @@ use cutaway::debugger::Line;
 use cutaway::debugger::lesson::{HandIn, Kernel, Lesson, Part, Sitting};
 use cutaway::{
     BALLOON_KERNEL, BALLOON_KERNEL_SYMBOLS, FIRMWARE, HOST_KERNEL, HOST_KERNEL_SYMBOLS,
-    KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL, TEACHING_KERNEL,
+    KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL, SMALL_GUEST, TEACHING_KERNEL,
 };
 
 const KERNEL: Kernel<'static> = Kernel {
@@ -21,6 +21,7 @@ const KERNEL: Kernel<'static> = Kernel {
     host_symbols: HOST_KERNEL_SYMBOLS,
     balloon: BALLOON_KERNEL,
     balloon_symbols: BALLOON_KERNEL_SYMBOLS,
+    small: SMALL_GUEST,
 };
 
 fn folder() -> PathBuf {

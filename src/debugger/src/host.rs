@@ -294,18 +294,19 @@ impl HostRun {
 
     /// Lets the host run for a slice behind what is known; whether it could.
     pub(crate) fn extend(&mut self) -> Result<bool, String> {
-        self.extend_by(None)
+        self.extend_by(Host::step)
     }
 
-    fn extend_by(&mut self, most: Option<u64>) -> Result<bool, String> {
+    /// The same; if nobody can run, time passes to a tick.
+    pub(crate) fn extend_to(&mut self, tick: u64) -> Result<bool, String> {
+        self.extend_by(|host| host.step_before(tick))
+    }
+
+    fn extend_by(&mut self, run: impl FnOnce(&mut Host) -> Option<Slice>) -> Result<bool, String> {
         if self.past.len() >= MAX_MOMENTS {
             return Err(format!("the host's past has {MAX_MOMENTS} slices, which is all it takes"));
         }
-        let slice = match most {
-            Some(most) => self.host.step_within(most),
-            None => self.host.step(),
-        };
-        let Some(Slice { at, guest, .. }) = slice else { return Ok(false) };
+        let Some(Slice { at, guest, .. }) = run(&mut self.host) else { return Ok(false) };
         self.add(guest.map_or(What::Nobody, What::Ran), at);
         Ok(true)
     }
@@ -391,7 +392,7 @@ impl HostRun {
 
     /// The first ticks of a slice again, as a slice of their own.
     pub(crate) fn begin_slice(&mut self, ticks: u64) -> Result<(), String> {
-        if ticks > 0 && self.extend_by(Some(ticks))? {
+        if ticks > 0 && self.extend_by(|host| host.step_within(ticks))? {
             self.here = self.past.len();
         }
         Ok(())

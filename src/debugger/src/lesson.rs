@@ -106,6 +106,8 @@ pub enum GuestKind {
     HostKernel,
     /// The teaching kernel with a driver for a memory balloon, which the machine has.
     BalloonKernel,
+    /// A small kernel that counts, prints to port e9 and waits for its timer.
+    SmallGuest,
     /// Code of the lesson.
     Code,
     /// Several guests on one CPU.

@@ -40,6 +40,13 @@ pub(crate) fn vm(command: &VmCommand) -> Result<u8, Failure> {
             Ok(DONE)
         }
         VmCommand::Host(args) if args.step || args.screen.is_given() => {
+            let at_ticks = [&args.snapshot, &args.revert, &args.clone, &args.suspend];
+            let more = [&args.resume, &args.shares, &args.cap];
+            if at_ticks.iter().chain(&more).any(|asked| !asked.is_empty()) {
+                let what = "what is done at ticks belongs to a run without a screen".to_owned();
+                let remedy = "do it by -e: 'host goto TICKS', then 'host suspend NAME'";
+                return Err(Failure::new(BAD_INPUT, what, remedy));
+            }
             show(&args.screen, || explorer_of_guests(&args.guest, args.host_memory, BUDGET))
         }
         VmCommand::Host(args) => host::host(args),

@@ -192,15 +192,13 @@ impl Explorer {
             }
             Ok("")
         })
-        .and_then(|text| self.meet_others(way).map(|()| text.to_owned()))
+        .and_then(|text| self.meet_others().map(|()| text.to_owned()))
     }
 
     /// To a tick of the host.
     pub fn host_goto(&mut self, tick: u64) -> Result<String, ExplorerError> {
-        let run = &mut self.guests()?.run;
-        let way = if tick < run.now() { Way::Backwards } else { Way::Forwards };
         while self.guests()?.run.furthest() < tick {
-            let went = self.guests()?.run.extend()?;
+            let went = self.guests()?.run.extend_to(tick)?;
             self.note_entries();
             if !went || self.is_interrupted() {
                 break;
@@ -208,24 +206,22 @@ impl Explorer {
         }
         self.guests()?.run.goto(tick);
         self.meet()?;
-        self.meet_others(way)?;
+        self.meet_others()?;
         Ok(String::new())
     }
 
-    /// The other guests go to where the host is; backwards alone, as the host's own are ahead.
-    fn meet_others(&mut self, way: Way) -> Result<(), ExplorerError> {
-        if way == Way::Backwards
-            && let Some(guests) = &mut self.guests
-        {
-            for (number, other) in guests.others.iter_mut().enumerate() {
-                if let Some(other) = other {
-                    let from = other.run.machine().ticks();
-                    let (tick, entered) =
-                        (guests.run.own_ticks(number), guests.run.entered(number));
-                    other.run.goto_behind(tick, entered)?;
-                    other.arrived(from);
-                }
-            }
+    /// The other guests go to where the host is, if its own machines are elsewhere.
+    fn meet_others(&mut self) -> Result<(), ExplorerError> {
+        let Some(guests) = &mut self.guests else { return Ok(()) };
+        for (number, other) in guests.others.iter_mut().enumerate() {
+            let Some(other) = other.as_mut().filter(|_| guests.run.machine(number).is_none())
+            else {
+                continue;
+            };
+            let from = other.run.machine().ticks();
+            let (tick, entered) = (guests.run.own_ticks(number), guests.run.entered(number));
+            other.run.goto_behind(tick, entered)?;
+            other.arrived(from);
         }
         Ok(())
     }

@@ -26,6 +26,8 @@ pub struct Kernel<'a> {
     pub balloon: &'a [u8],
     /// Its names.
     pub balloon_symbols: &'a str,
+    /// Its guest alone, a multiboot image.
+    pub small: &'a [u8],
 }
 
 /// Bytes of a ROM made of code; it ends at the reset vector.
@@ -88,6 +90,7 @@ fn machine<'a>(
         GuestKind::ParavirtualKernel => (multiboot(kernel.paravirtual), ""),
         GuestKind::HostKernel => (multiboot(kernel.host), kernel.host_symbols),
         GuestKind::BalloonKernel => (multiboot(kernel.balloon), kernel.balloon_symbols),
+        GuestKind::SmallGuest => (multiboot(kernel.small), ""),
         GuestKind::Code => {
             code = rom_of(&head.code)?;
             (Boot::Rom(&code), "")

@@ -61,6 +61,7 @@ const KERNEL: Kernel<'static> = Kernel {
     host_symbols: "",
     balloon: &[],
     balloon_symbols: "",
+    small: &[],
 };
 
 fn lesson() -> Lesson {

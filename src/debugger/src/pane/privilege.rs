@@ -43,7 +43,7 @@ pub(super) fn lines(scene: &Scene<'_>) -> Vec<Line> {
         match explorer.guest_here(guest) {
             Some((machine, state, symbols)) => {
                 let order = order(machine, &state, symbols);
-                lines.push(name.and(Style::Dim, format!(": {}", order.owner)));
+                lines.push(name.and(Style::Dim, format!(": owner {}", order.owner)));
                 lines.extend(rows(&order));
             }
             None => lines.push(name.and(Style::Dim, ": known when it is looked at, by host look")),
@@ -79,7 +79,7 @@ fn order(machine: &Machine, state: &CpuState, symbols: &Symbols) -> Order {
     };
     match machine.vm().map(|vm| vm.model()) {
         Some(Model::Hardware) => Order {
-            owner: "the monitor, type 1",
+            owner: "the monitor (type 1)",
             parties: vec![
                 party("guest's programs", "3", is_program, "guest mode"),
                 party("guest's kernel", "0", !is_program, "guest mode"),
@@ -87,7 +87,7 @@ fn order(machine: &Machine, state: &CpuState, symbols: &Symbols) -> Order {
             ],
         },
         Some(_) => Order {
-            owner: "the monitor, type 1",
+            owner: "the monitor (type 1)",
             parties: vec![
                 party("guest's programs", "3", is_program, ""),
                 party("guest's kernel", "1", !is_program, "believes to be in ring 0"),
@@ -99,7 +99,7 @@ fn order(machine: &Machine, state: &CpuState, symbols: &Symbols) -> Order {
             let is_monitor = !is_guest && !is_program && is_monitor_task(machine, state, symbols);
             let is_host = !is_guest && !is_monitor;
             Order {
-                owner: "the host kernel; the monitor is its task, type 2",
+                owner: "the host kernel (type 2)",
                 parties: vec![
                     party("guest's programs", "3", is_guest && is_program, "guest mode"),
                     party("guest's kernel", "0", is_guest && !is_program, "guest mode"),
@@ -110,7 +110,7 @@ fn order(machine: &Machine, state: &CpuState, symbols: &Symbols) -> Order {
             }
         }
         None => Order {
-            owner: "the kernel; a machine or partition (type 0) of its own",
+            owner: "the kernel alone (bare, or type 0)",
             parties: vec![
                 party("programs", "3", is_program, ""),
                 party("kernel", "0", !is_program, ""),

@@ -18,6 +18,10 @@ const SEARCHED_ROWS: usize = 2_000;
 /// What the message line says when there is nothing else to say.
 const HINT: &str = "? keys   : command   s step   h back   c continue   [ ] layout   q quit";
 
+/// The same in the layout for several guests.
+const HOST_HINT: &str =
+    "? keys   : command   o slice on   O back   w other guest   s step   h back   q quit";
+
 /// What is open.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Mode {
@@ -95,7 +99,8 @@ impl View {
     }
 
     pub(super) fn hint(&mut self) {
-        self.message = Line::default().and(Style::Dim, HINT);
+        let hint = if self.layout == "host" { HOST_HINT } else { HINT };
+        self.message = Line::default().and(Style::Dim, hint);
     }
 
     /// A command begins, which may take long.
@@ -218,6 +223,7 @@ impl View {
                 };
                 (self.layout, self.shown, self.focus) = (name, shown(panes), 0);
                 self.zoomed = false;
+                self.hint();
             }
             _ => return Err("give `layout NAME`, `layout add PANE`, `layout remove PANE`".into()),
         }

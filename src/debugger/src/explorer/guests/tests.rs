@@ -28,11 +28,11 @@ fn two() -> Explorer {
 }
 
 /// The teaching kernel by hardware assistance.
-fn kernel() -> Machine {
+fn kernel(kvm: bool) -> Machine {
     let image = include_bytes!("../../../../../test-roms/kernel.bin");
     let cpu = CpuModel::by_name("x86-64-v2").unwrap();
     let (memory_bytes, model) = (64 << 20, Some(Model::Hardware));
-    let config = Config { memory_bytes, model, on_reset: OnReset::Stop, ..Config::new(cpu) };
+    let config = Config { memory_bytes, model, kvm, on_reset: OnReset::Stop, ..Config::new(cpu) };
     Machine::new(config, &Boot::Kernel { image, initrd: None, cmdline: "" }).unwrap()
 }
 
@@ -152,12 +152,12 @@ fn an_input_is_part_of_the_past() {
     assert_ne!(before, behind);
 }
 
-/// What the host does to the pages of its guests is repeated as well.
+/// What the host does to the pages of its guests is repeated as well, and what it tells of stolen time.
 #[test]
 fn guests_in_one_memory_go_back_to_what_they_were() {
     let mut host = Host::new();
-    for name in ["a", "b"] {
-        host.add(name, kernel(), Share::default());
+    for (name, kvm) in [("a", false), ("b", true)] {
+        host.add(name, kernel(kvm), Share::default());
     }
     host.set_memory(28 << 12);
     let mut explorer = Explorer::of_host(host, Vec::new(), BUDGET).unwrap();
