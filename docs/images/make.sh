@@ -30,6 +30,11 @@ picture paging 120x40 paging 'break schedule' continue
 picture interrupts 120x40 interrupts 'break schedule' continue delete 'to interrupt'
 picture devices 120x40 devices 'break schedule' continue
 
+# Two guests spin and a third sleeps.
+"$CUTAWAY" vm host --guest name=web,shares=2 --guest name=db,model=hardware --guest name=batch,cap=20 \
+    -e 'host goto 40000000' -e 'type spawn spin\r' -e 'host look db' -e 'type spawn spin\r' \
+    -e 'host goto 100000000' --export "$made/host.svg" --size 120x40
+
 if [ "${1:-}" = --check ]; then
     for picture in "$made"/*.svg; do
         cmp "$picture" "$(basename "$picture")" || exit 1
