@@ -1,3 +1,5 @@
+//! The redirection table: edges, levels, remote IRR, destinations.
+
 use super::*;
 use crate::suite;
 use crate::{Ctx, PortDevice};

@@ -1,3 +1,5 @@
+//! Priorities, EOI, the timer and the pins.
+
 use super::*;
 use crate::suite::{self, Bench};
 use crate::{Ctx, PortDevice};
