@@ -141,13 +141,16 @@ fn memory(run: &HostRun) -> Vec<Line> {
     let mapped: u64 = memory.guests().iter().map(|pages| pages.mapped).sum();
     let (used, frames) = (grouped(memory.used()), grouped(memory.frames()));
     let head = format!("memory: {} pages in {used} of {frames} frames", grouped(mapped));
-    let titles = "   guest       has  mapped  shared on disk  copied read in balloon";
+    // There is room for one of the two, and without a balloon copies are what matters.
+    let balloons = memory.guests().iter().any(|pages| pages.balloon > 0);
+    let last = if balloons { "balloon" } else { " copied" };
+    let titles = format!("   guest       has  mapped  shared on disk read in {last}");
     let mut lines =
         vec![Line::default().and(Style::Name, head), Line::default().and(Style::Name, titles)];
     for (guest, pages) in memory.guests().iter().enumerate() {
         let has = run.pages(guest);
-        let counts =
-            [pages.mapped, pages.shared, pages.out, pages.copied, pages.read_in, pages.balloon];
+        let last = if balloons { pages.balloon } else { pages.copied };
+        let counts = [pages.mapped, pages.shared, pages.out, pages.read_in, last];
         let counts: String = counts.iter().map(|count| format!(" {count:>7}")).collect();
         lines.push(Line::of(format!("   {:<NAME$} {has:>4}{counts}", name(run, guest))));
     }
