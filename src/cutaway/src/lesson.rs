@@ -3,14 +3,11 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+use cutaway::LESSON_KERNELS;
 use cutaway::debugger::Line;
 use cutaway::debugger::command;
-use cutaway::debugger::lesson::{HandIn, HandInError, Kernel, Lesson, Sitting};
+use cutaway::debugger::lesson::{HandIn, HandInError, Lesson, Sitting};
 use cutaway::replay::in_full;
-use cutaway::{
-    BALLOON_KERNEL, BALLOON_KERNEL_SYMBOLS, FIRMWARE, HOST_KERNEL, HOST_KERNEL_SYMBOLS,
-    KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL, SMALL_GUEST, TEACHING_KERNEL,
-};
 
 use crate::args::{LessonArgs, LessonCommand};
 use crate::debug::coloured;
@@ -46,18 +43,6 @@ const LESSONS: &[(&str, &str)] = &[
     ("23-types-of-hypervisors", include_str!("../../../docs/lessons/23-types-of-hypervisors.md")),
     ("24-ballooning", include_str!("../../../docs/lessons/24-ballooning.md")),
 ];
-
-const KERNEL: Kernel<'static> = Kernel {
-    rom: FIRMWARE,
-    image: TEACHING_KERNEL,
-    symbols: KERNEL_SYMBOLS,
-    paravirtual: PARAVIRTUAL_KERNEL,
-    host: HOST_KERNEL,
-    host_symbols: HOST_KERNEL_SYMBOLS,
-    balloon: BALLOON_KERNEL,
-    balloon_symbols: BALLOON_KERNEL_SYMBOLS,
-    small: SMALL_GUEST,
-};
 
 const GREETING: &str = "\
 Type `answer` and what you think, `hint` for help, `help` for the commands, `quit` to leave.
@@ -152,7 +137,7 @@ fn sit(name: &str, lesson: &Lesson, args: &LessonArgs) -> Result<u8, Failure> {
         }
     };
     let file = progress_file(name, args);
-    let (mut sitting, first) = Sitting::begin(lesson, &KERNEL).map_err(failed)?;
+    let (mut sitting, first) = Sitting::begin(lesson, &LESSON_KERNELS).map_err(failed)?;
     let earlier = file.as_deref().filter(|_| !args.again).and_then(|file| resume(file, lesson));
     print!("{GREETING}");
     match earlier {
@@ -248,7 +233,7 @@ fn grade_one(file: &Path) -> Result<(String, cutaway::debugger::lesson::Grade), 
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
     let hand_in = HandIn::parse(&text).map_err(|error| in_full(&error))?;
     let (name, lesson) = find(&hand_in.lesson).map_err(|failure| failure.to_string())?;
-    let grade = hand_in.grade(&lesson, &KERNEL).map_err(|error| in_full(&error))?;
+    let grade = hand_in.grade(&lesson, &LESSON_KERNELS).map_err(|error| in_full(&error))?;
     Ok((name, grade))
 }
 

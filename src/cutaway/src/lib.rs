@@ -69,3 +69,16 @@ pub const SMALL_GUEST: &[u8] = include_bytes!("../../../test-roms/guest.bin");
 
 /// The names of the teaching kernel's addresses, as `nm` would list them.
 pub const KERNEL_SYMBOLS: &str = include_str!("../../../test-roms/kernel.sym");
+
+/// What lessons run on.
+pub const LESSON_KERNELS: debugger::lesson::Kernel<'static> = debugger::lesson::Kernel {
+    rom: FIRMWARE,
+    image: TEACHING_KERNEL,
+    symbols: KERNEL_SYMBOLS,
+    paravirtual: PARAVIRTUAL_KERNEL,
+    host: HOST_KERNEL,
+    host_symbols: HOST_KERNEL_SYMBOLS,
+    balloon: BALLOON_KERNEL,
+    balloon_symbols: BALLOON_KERNEL_SYMBOLS,
+    small: SMALL_GUEST,
+};

@@ -5,24 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use cutaway::LESSON_KERNELS;
 use cutaway::debugger::Line;
-use cutaway::debugger::lesson::{HandIn, Kernel, Lesson, Part, Sitting};
-use cutaway::{
-    BALLOON_KERNEL, BALLOON_KERNEL_SYMBOLS, FIRMWARE, HOST_KERNEL, HOST_KERNEL_SYMBOLS,
-    KERNEL_SYMBOLS, PARAVIRTUAL_KERNEL, SMALL_GUEST, TEACHING_KERNEL,
-};
-
-const KERNEL: Kernel<'static> = Kernel {
-    rom: FIRMWARE,
-    image: TEACHING_KERNEL,
-    symbols: KERNEL_SYMBOLS,
-    paravirtual: PARAVIRTUAL_KERNEL,
-    host: HOST_KERNEL,
-    host_symbols: HOST_KERNEL_SYMBOLS,
-    balloon: BALLOON_KERNEL,
-    balloon_symbols: BALLOON_KERNEL_SYMBOLS,
-    small: SMALL_GUEST,
-};
+use cutaway::debugger::lesson::{HandIn, Lesson, Part, Sitting};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/lessons")
@@ -65,7 +50,7 @@ fn every_lesson_can_be_done_to_its_end() {
     for (name, source) in &lessons {
         let lesson = Lesson::parse(source).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(!lesson.head.chapters.is_empty(), "{name} names no chapter");
-        let (mut sitting, first) = Sitting::begin(&lesson, &KERNEL).unwrap();
+        let (mut sitting, first) = Sitting::begin(&lesson, &LESSON_KERNELS).unwrap();
         let mut shown = text(&first.lines);
         let mut asked = 0;
         while let Some(part) = sitting.asked() {
@@ -96,7 +81,7 @@ fn every_lesson_can_be_done_to_its_end() {
         let hand_in = HandIn::of(name, &lesson, &mut sitting).unwrap();
         let again = HandIn::parse(&hand_in.text().unwrap()).unwrap();
         assert_eq!(again, hand_in, "{name}");
-        let grade = again.grade(&lesson, &KERNEL).unwrap();
+        let grade = again.grade(&lesson, &LESSON_KERNELS).unwrap();
         let worth = (grade.right, grade.all, grade.refused, grade.confirmed);
         assert_eq!(worth, (asked, asked, asked, true), "{name}");
     }
@@ -107,7 +92,7 @@ fn every_lesson_can_be_done_to_its_end() {
 fn what_lessons_do_succeeds() {
     for (name, source) in lessons() {
         let lesson = Lesson::parse(&source).unwrap();
-        let (mut sitting, first) = Sitting::begin(&lesson, &KERNEL).unwrap();
+        let (mut sitting, first) = Sitting::begin(&lesson, &LESSON_KERNELS).unwrap();
         let mut lines = first.lines;
         while sitting.asked().is_some() {
             lines.extend(sitting.line("skip").lines);

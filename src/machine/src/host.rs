@@ -87,10 +87,9 @@ impl State {
     }
 }
 
-/// A guest among several.
-pub struct Tenant {
-    name: String,
-    machine: Machine,
+/// What a host knows of a guest, beside the guest itself.
+#[derive(Clone, Debug)]
+struct Account {
     share: Share,
     state: State,
     /// Stride scheduling's measure of what it had.
@@ -101,6 +100,26 @@ pub struct Tenant {
     ready_since: u64,
     /// Somebody has said how large its balloon shall be, so that the host leaves it alone.
     balloon_by_hand: bool,
+}
+
+impl Account {
+    /// Whether it has had what it may of this period.
+    fn is_at_cap(&self) -> bool {
+        let most = self.share.cap.map(|cap| PERIOD / 100 * u64::from(cap));
+        most.is_some_and(|most| self.used_in_period >= most)
+    }
+
+    /// Whether it can run and may have more of this period.
+    fn may_run(&self) -> bool {
+        matches!(self.state, State::Ready) && !self.is_at_cap()
+    }
+}
+
+/// A guest among several.
+pub struct Tenant {
+    name: String,
+    machine: Machine,
+    account: Account,
 }
 
 impl Tenant {
@@ -124,25 +143,25 @@ impl Tenant {
     /// What it may have.
     #[must_use]
     pub fn share(&self) -> Share {
-        self.share
+        self.account.share
     }
 
     /// Ticks of the physical CPU that it had.
     #[must_use]
     pub fn used(&self) -> u64 {
-        self.used
+        self.account.used
     }
 
     /// Ticks that it could have run and did not.
     #[must_use]
     pub fn stolen(&self) -> u64 {
-        self.stolen
+        self.account.stolen
     }
 
     /// Why it runs no more, if it has ended.
     #[must_use]
     pub fn ended(&self) -> Option<&Stop> {
-        match &self.state {
+        match &self.account.state {
             State::Ended(stop) => Some(stop),
             _ => None,
         }
@@ -182,10 +201,8 @@ impl Host {
     pub fn add(&mut self, name: &str, machine: Machine, share: Share) -> usize {
         let share = Share { shares: share.shares.max(1), cap: share.cap };
         // A newcomer has no claim to the time before it came.
-        let pass = self.guests.iter().map(|guest| guest.pass).min().unwrap_or(0);
-        self.guests.push(Tenant {
-            name: name.to_owned(),
-            machine,
+        let pass = self.guests.iter().map(|guest| guest.account.pass).min().unwrap_or(0);
+        let account = Account {
             share,
             state: State::Ready,
             pass,
@@ -194,7 +211,8 @@ impl Host {
             stolen: 0,
             ready_since: self.now,
             balloon_by_hand: false,
-        });
+        };
+        self.guests.push(Tenant { name: name.to_owned(), machine, account });
         self.guests.len() - 1
     }
 
@@ -230,7 +248,7 @@ impl Host {
     /// they run.
     pub fn set_share(&mut self, number: usize, share: Share) {
         if let Some(guest) = self.guests.get_mut(number) {
-            guest.share = Share { shares: share.shares.max(1), cap: share.cap };
+            guest.account.share = Share { shares: share.shares.max(1), cap: share.cap };
         }
     }
 
@@ -238,9 +256,9 @@ impl Host {
     pub fn suspend(&mut self, number: usize) {
         let now = self.now;
         if let Some(guest) = self.guests.get_mut(number)
-            && let Some(sleep) = guest.state.sleep(now)
+            && let Some(sleep) = guest.account.state.sleep(now)
         {
-            guest.state = State::Suspended(sleep);
+            guest.account.state = State::Suspended(sleep);
         }
     }
 
@@ -248,11 +266,11 @@ impl Host {
     pub fn resume(&mut self, number: usize) {
         let (now, least) = (self.now, self.least_pass());
         if let Some(guest) = self.guests.get_mut(number)
-            && let State::Suspended(sleep) = guest.state
+            && let State::Suspended(sleep) = guest.account.state
         {
-            guest.state = State::after(sleep, now);
-            guest.pass = guest.pass.max(least);
-            guest.ready_since = now;
+            guest.account.state = State::after(sleep, now);
+            guest.account.pass = guest.account.pass.max(least);
+            guest.account.ready_since = now;
         }
     }
 
@@ -260,44 +278,38 @@ impl Host {
     pub fn wake(&mut self, number: usize) {
         let now = self.now;
         let Some(guest) = self.guests.get_mut(number) else { return };
-        match guest.state {
+        match guest.account.state {
             State::Asleep(None) => {
-                guest.state = State::Ready;
-                guest.ready_since = now;
+                guest.account.state = State::Ready;
+                guest.account.ready_since = now;
             }
-            State::Suspended(Sleep::Input) => guest.state = State::Suspended(Sleep::No),
+            State::Suspended(Sleep::Input) => guest.account.state = State::Suspended(Sleep::No),
             _ => {}
         }
     }
 
     fn least_pass(&self) -> u128 {
-        let ready = self.guests.iter().filter(|guest| matches!(guest.state, State::Ready));
-        ready.map(|guest| guest.pass).min().unwrap_or(0)
+        let ready = self.guests.iter().filter(|guest| matches!(guest.account.state, State::Ready));
+        ready.map(|guest| guest.account.pass).min().unwrap_or(0)
     }
 
     /// Wakes the guests whose time has come, and begins a new period if one is over.
     fn settle(&mut self) {
         if self.now - self.period >= PERIOD {
             self.period = self.now - self.now % PERIOD;
-            self.guests.iter_mut().for_each(|guest| guest.used_in_period = 0);
+            self.guests.iter_mut().for_each(|guest| guest.account.used_in_period = 0);
         }
         let (now, least) = (self.now, self.least_pass());
         for guest in &mut self.guests {
-            if let State::Asleep(Some(until)) = guest.state
+            if let State::Asleep(Some(until)) = guest.account.state
                 && until <= now
             {
                 // Its clock stands at the deadline already; what the host took longer is stolen.
-                guest.state = State::Ready;
-                guest.pass = guest.pass.max(least);
-                guest.ready_since = until;
+                guest.account.state = State::Ready;
+                guest.account.pass = guest.account.pass.max(least);
+                guest.account.ready_since = until;
             }
         }
-    }
-
-    /// Whether a guest may have more of this period.
-    fn may_run(guest: &Tenant) -> bool {
-        let most = guest.share.cap.map(|cap| PERIOD / 100 * u64::from(cap));
-        matches!(guest.state, State::Ready) && most.is_none_or(|most| guest.used_in_period < most)
     }
 
     /// Lets the next guest run for a slice, or time pass if none can. Nothing is returned when no
@@ -323,14 +335,14 @@ impl Host {
         self.settle_moves();
         self.settle_memory();
         let at = self.now;
-        let able = self.guests.iter().enumerate().filter(|(_, guest)| Self::may_run(guest));
-        let Some(number) = able.min_by_key(|(number, guest)| (guest.pass, *number)) else {
+        let able = self.guests.iter().enumerate().filter(|(_, guest)| guest.account.may_run());
+        let Some(number) = able.min_by_key(|(number, guest)| (guest.account.pass, *number)) else {
             return self.wait(at, limit);
         };
         let number = number.0;
         let guest = &mut self.guests[number];
-        let stolen = at - guest.ready_since;
-        guest.stolen += stolen;
+        let stolen = at - guest.account.ready_since;
+        guest.account.stolen += stolen;
         if stolen > 0 && guest.machine.config().kvm {
             guest.machine.input(&Input::Stolen(stolen));
         }
@@ -339,17 +351,18 @@ impl Host {
         let ran = guest.machine.ticks() - ticks;
         let ran = ran.max(guest.machine.instructions() - skipped);
         self.now += ran;
-        guest.used += ran;
-        guest.used_in_period += ran;
-        guest.pass += STRIDE * u128::from(ran.max(1)) / u128::from(guest.share.shares);
-        guest.ready_since = self.now;
+        guest.account.used += ran;
+        guest.account.used_in_period += ran;
+        guest.account.pass +=
+            STRIDE * u128::from(ran.max(1)) / u128::from(guest.account.share.shares);
+        guest.account.ready_since = self.now;
         match stop {
             Stop::Limit => {}
             Stop::Idle => {
                 let sleep = guest.machine.sleep();
-                guest.state = State::Asleep(sleep.map(|ticks| self.now + ticks));
+                guest.account.state = State::Asleep(sleep.map(|ticks| self.now + ticks));
             }
-            stop => guest.state = State::Ended(stop),
+            stop => guest.account.state = State::Ended(stop),
         }
         Some(Slice { at, ticks: ran, guest: Some(number) })
     }
@@ -360,7 +373,7 @@ impl Host {
             return;
         };
         memory.balance(self.now, self.guests.iter_mut().map(|guest| &mut guest.machine));
-        let by_itself = |guest: &Tenant| !guest.balloon_by_hand && guest.ended().is_none();
+        let by_itself = |guest: &Tenant| !guest.account.balloon_by_hand && guest.ended().is_none();
         let guests = self.guests.iter_mut().enumerate().filter(|(_, guest)| by_itself(guest));
         let guests = guests.map(|(number, guest)| (number, &mut guest.machine));
         for number in memory.blow_balloons(guests) {
@@ -370,7 +383,7 @@ impl Host {
 
     /// Lets time pass until a guest wakes or a capped one may go on.
     fn wait(&mut self, at: u64, limit: u64) -> Option<Slice> {
-        let wakes = self.guests.iter().filter_map(|guest| match guest.state {
+        let wakes = self.guests.iter().filter_map(|guest| match guest.account.state {
             State::Asleep(until) => until,
             State::Ready => Some(self.period + PERIOD),
             State::Suspended(_) | State::Ended(_) => None,
@@ -383,117 +396,4 @@ impl Host {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Boot, Config, CpuModel, OnReset};
-
-    /// A guest that runs these bytes from the reset vector on.
-    pub(super) fn guest(code: &[u8]) -> Machine {
-        let mut image = vec![0xf4; 4096];
-        image[0xff0..0xff0 + code.len()].copy_from_slice(code);
-        let cpu = CpuModel::by_name("x86-64-v2").unwrap();
-        let config = Config { memory_bytes: 1 << 20, on_reset: OnReset::Stop, ..Config::new(cpu) };
-        Machine::new(config, &Boot::Rom(&image)).unwrap()
-    }
-
-    /// JMP to itself.
-    pub(super) const BUSY: &[u8] = &[0xeb, 0xfe];
-
-    pub(super) fn run(host: &mut Host, ticks: u64) {
-        while host.now() < ticks && host.step().is_some() {}
-    }
-
-    #[test]
-    fn shares_of_1_2_and_4_are_kept_within_2_percent() {
-        let mut host = Host::new();
-        for shares in [1, 2, 4] {
-            host.add("busy", guest(BUSY), Share { shares, cap: None });
-        }
-        run(&mut host, 700_000_000);
-        for (tenant, wanted) in host.guests().iter().zip([100, 200, 400]) {
-            let got = tenant.used() as f64 / 1e6;
-            assert!((got / f64::from(wanted) - 1.0).abs() < 0.02, "{got} of {wanted}");
-        }
-    }
-
-    #[test]
-    fn a_cap_holds_even_alone() {
-        let mut host = Host::new();
-        host.add("busy", guest(BUSY), Share { shares: 1, cap: Some(25) });
-        run(&mut host, 1_000_000_000);
-        let used = host.guests()[0].used() as f64 / host.now() as f64;
-        assert!((used - 0.25).abs() < 0.02, "{used}");
-    }
-
-    #[test]
-    fn the_cpu_moves_from_one_guest_to_another_while_they_run() {
-        let mut host = Host::new();
-        let half = Share { shares: 1, cap: Some(50) };
-        let numbers = ["a", "b"].map(|name| host.add(name, guest(BUSY), half));
-        run(&mut host, 200_000_000);
-        let before = numbers.map(|number| host.guests()[number].used());
-        for (number, cap) in numbers.into_iter().zip([20, 80]) {
-            host.set_share(number, Share { shares: 1, cap: Some(cap) });
-        }
-        let start = host.now();
-        run(&mut host, start + 200_000_000);
-        for ((number, before), percent) in numbers.into_iter().zip(before).zip([20.0, 80.0]) {
-            assert!((before as f64 / 1e6 - 100.0).abs() < 2.0, "{before}");
-            let got = (host.guests()[number].used() - before) as f64 / 2e6;
-            assert!((got - percent).abs() < 2.0, "{got} % of {percent} %");
-        }
-    }
-
-    /// The teaching kernel prints, and waits for the transmitter and the timer in HLT.
-    #[test]
-    fn who_waits_does_what_it_does_alone() {
-        let image = include_bytes!("../../../test-roms/kernel.bin");
-        let cpu = CpuModel::by_name("x86-64-v2").unwrap();
-        let config = Config { memory_bytes: 16 << 20, ..Config::new(cpu) };
-        let boot = Boot::Kernel { image, initrd: None, cmdline: "" };
-        let mut alone = Machine::new(config.clone(), &boot).unwrap();
-        let mut host = Host::new();
-        let number = host.add("kernel", Machine::new(config, &boot).unwrap(), Share::default());
-        for _ in 0..50 {
-            host.step();
-            let guest = host.guest_mut(number).unwrap().machine_mut();
-            alone.run_until(guest.ticks());
-            assert_eq!(guest.instructions(), alone.instructions());
-            let (hash, expected) = (guest.state_hash().unwrap(), alone.state_hash().unwrap());
-            assert_eq!(hash, expected, "at its tick {}", guest.ticks());
-        }
-    }
-
-    #[test]
-    fn who_slept_when_suspended_sleeps_on() {
-        let mut host = Host::new();
-        // STI, HLT, JMP back: no timer is set up.
-        let sleeper = host.add("sleeper", guest(&[0xfb, 0xf4, 0xeb, 0xfc]), Share::default());
-        run(&mut host, 10_000_000);
-        assert!(host.step().is_none(), "only an input can wake it");
-        host.suspend(sleeper);
-        host.resume(sleeper);
-        assert!(host.step().is_none(), "it sleeps on");
-        host.suspend(sleeper);
-        host.wake(sleeper);
-        assert!(host.step().is_none(), "it is suspended");
-        host.resume(sleeper);
-        assert!(host.step().is_some(), "it looks for its input");
-    }
-
-    #[test]
-    fn who_is_suspended_or_has_ended_gets_nothing_more() {
-        let mut host = Host::new();
-        let shared = Share::default();
-        let (busy, ends) =
-            (host.add("busy", guest(BUSY), shared), host.add("ends", guest(&[0xfa]), shared));
-        run(&mut host, 10_000_000);
-        assert!(matches!(host.guests()[ends].ended(), Some(Stop::Halted)));
-        host.suspend(busy);
-        let used = host.guests()[busy].used();
-        assert!(host.step().is_none(), "nobody is left");
-        host.resume(busy);
-        run(&mut host, 20_000_000);
-        assert!(host.guests()[busy].used() > used);
-    }
-}
+mod tests;

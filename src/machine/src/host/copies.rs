@@ -45,7 +45,7 @@ impl Host {
     /// A guest as it is now. One that is suspended is kept as if it were not.
     pub fn snapshot(&self, number: usize) -> Result<GuestSnapshot, CopyError> {
         let guest = self.guests.get(number).ok_or(CopyError::NoGuest { number })?;
-        let sleeps = guest.state.sleep(self.now);
+        let sleeps = guest.account.state.sleep(self.now);
         let sleeps = sleeps.ok_or_else(|| CopyError::Ended { name: guest.name.clone() })?;
         Ok(GuestSnapshot { image: Image::of(&guest.machine)?, sleeps })
     }
@@ -56,12 +56,12 @@ impl Host {
         let (now, least) = (self.now, self.least_pass());
         let guest = self.guests.get_mut(number).ok_or(CopyError::NoGuest { number })?;
         guest.machine.revert(&snapshot.image)?;
-        guest.state = match guest.state {
+        guest.account.state = match guest.account.state {
             State::Suspended(_) => State::Suspended(snapshot.sleeps),
             _ => State::after(snapshot.sleeps, now),
         };
-        guest.pass = guest.pass.max(least);
-        guest.ready_since = now;
+        guest.account.pass = guest.account.pass.max(least);
+        guest.account.ready_since = now;
         Ok(())
     }
 
@@ -75,7 +75,7 @@ impl Host {
     ) -> Result<usize, CopyError> {
         let machine = template.image.machine()?;
         let number = self.add(name, machine, share);
-        self.guests[number].state = State::after(template.sleeps, self.now);
+        self.guests[number].account.state = State::after(template.sleeps, self.now);
         Ok(number)
     }
 
@@ -83,9 +83,9 @@ impl Host {
     /// number.
     pub fn clone_guest(&mut self, number: usize, name: &str) -> Result<usize, CopyError> {
         let GuestSnapshot { image, sleeps } = self.snapshot(number)?;
-        let share = self.guests[number].share;
+        let share = self.guests[number].account.share;
         let number = self.add(name, image.into_machine()?, share);
-        self.guests[number].state = State::after(sleeps, self.now);
+        self.guests[number].account.state = State::after(sleeps, self.now);
         Ok(number)
     }
 }

@@ -75,7 +75,7 @@ impl Host {
 
     fn want_balloon(&mut self, number: usize, pages: u32) {
         let Some(guest) = self.guests.get_mut(number) else { return };
-        guest.balloon_by_hand = true;
+        guest.account.balloon_by_hand = true;
         guest.machine.input(&Input::Balloon(pages));
         self.wake(number);
     }

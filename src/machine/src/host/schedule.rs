@@ -1,7 +1,7 @@
 //! How a host has shared out the CPU up to an instant: to look at, and to go back to.
 
 use super::resources::Moving;
-use super::{Host, PERIOD, Share, State};
+use super::{Account, Host, PERIOD, Share, State};
 use crate::PhysicalMemory;
 
 /// How a guest stands, for people.
@@ -31,19 +31,6 @@ impl Standing {
             Self::Ended => "ended",
         }
     }
-}
-
-/// What a host knows of a guest, beside the guest itself.
-#[derive(Clone, Debug)]
-struct Account {
-    share: Share,
-    state: State,
-    pass: u128,
-    used: u64,
-    used_in_period: u64,
-    stolen: u64,
-    ready_since: u64,
-    balloon_by_hand: bool,
 }
 
 /// All that a host knows at one instant, without its guests' machines.
@@ -110,10 +97,9 @@ impl Schedule {
         let guest = self.guests.get(number)?;
         Some(match guest.state {
             _ if self.waits_since(guest).is_some() => {
-                let most = guest.share.cap.map(|cap| PERIOD / 100 * u64::from(cap));
                 // The next period lets it run again.
                 let is_over = self.now - self.period >= PERIOD;
-                match most.is_some_and(|most| guest.used_in_period >= most) && !is_over {
+                match guest.is_at_cap() && !is_over {
                     true => Standing::Capped,
                     false => Standing::Ready,
                 }
@@ -135,22 +121,12 @@ impl Host {
     /// All that the host knows now.
     #[must_use]
     pub fn schedule(&self) -> Schedule {
-        let account = |guest: &super::Tenant| Account {
-            share: guest.share,
-            state: guest.state.clone(),
-            pass: guest.pass,
-            used: guest.used,
-            used_in_period: guest.used_in_period,
-            stolen: guest.stolen,
-            ready_since: guest.ready_since,
-            balloon_by_hand: guest.balloon_by_hand,
-        };
         Schedule {
             now: self.now,
             period: self.period,
             memory: self.memory.clone(),
             moves: self.moves.clone(),
-            guests: self.guests.iter().map(account).collect(),
+            guests: self.guests.iter().map(|guest| guest.account.clone()).collect(),
         }
     }
 
@@ -162,14 +138,7 @@ impl Host {
         self.moves.clone_from(&schedule.moves);
         self.guests.truncate(schedule.guests.len());
         for (guest, account) in self.guests.iter_mut().zip(&schedule.guests) {
-            guest.share = account.share;
-            guest.state = account.state.clone();
-            guest.pass = account.pass;
-            guest.used = account.used;
-            guest.used_in_period = account.used_in_period;
-            guest.stolen = account.stolen;
-            guest.ready_since = account.ready_since;
-            guest.balloon_by_hand = account.balloon_by_hand;
+            guest.account.clone_from(account);
         }
     }
 }
