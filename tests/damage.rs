@@ -152,6 +152,19 @@ fn changed(state: &State, noise: &mut Noise) -> State {
     changed
 }
 
+/// The bytes of a machine's memory for a state; none if it is of a much larger one, for which no memory is
+/// taken before somebody has it.
+fn backing_for(state: &State, machine: &Machine) -> Option<Backing> {
+    let len = cutaway::machine::memory_len(state).ok().filter(|len| *len <= 64 << 20)? as usize;
+    let backing = Backing::new(len).expect("so much can be had");
+    let mut page = [0; 4096];
+    for offset in machine.memory().touched_pages().filter(|at| at + 4096 <= len) {
+        machine.memory().backing().read(offset, &mut page);
+        backing.write(offset, &page);
+    }
+    Some(backing)
+}
+
 #[test]
 fn states_with_right_checksums_and_wrong_contents_are_refused_or_run() {
     let mut noise = Noise(2);
@@ -161,17 +174,7 @@ fn states_with_right_checksums_and_wrong_contents_are_refused_or_run() {
         let mut machine = machine(roms[case as usize % roms.len()], newest());
         machine.run_until(1_000 + noise.next() % 60_000);
         let state = changed(&machine.save().unwrap(), &mut noise);
-        let Ok(len) = cutaway::machine::memory_len(&state) else { continue };
-        if len > 64 << 20 {
-            // A right state of a larger machine: no memory is taken before somebody has it.
-            continue;
-        }
-        let backing = Backing::new(len as usize).unwrap();
-        let mut page = [0; 4096];
-        for offset in machine.memory().touched_pages().filter(|at| at + 4096 <= len as usize) {
-            machine.memory().backing().read(offset, &mut page);
-            backing.write(offset, &page);
-        }
+        let Some(backing) = backing_for(&state, &machine) else { continue };
         let Ok(mut odd) = Machine::restore(&state, backing) else { continue };
         odd.run_until(odd.ticks().saturating_add(100_000));
         odd.state_hash().unwrap();
@@ -261,16 +264,7 @@ fn virtio_devices_with_wrong_contents_are_refused_or_run() {
             }
             state.add(section).unwrap();
         }
-        let Ok(len) = cutaway::machine::memory_len(&state) else { continue };
-        if len > 64 << 20 {
-            continue;
-        }
-        let backing = Backing::new(len as usize).unwrap();
-        let mut page = [0; 4096];
-        for offset in machine.memory().touched_pages().filter(|at| at + 4096 <= len as usize) {
-            machine.memory().backing().read(offset, &mut page);
-            backing.write(offset, &page);
-        }
+        let Some(backing) = backing_for(&state, &machine) else { continue };
         let Ok(mut odd) = Machine::restore(&state, backing) else { continue };
         odd.input(&Input::Balloon(noise.next() as u32));
         odd.input(&Input::Disk(vec![0x5a; noise.below(1 << 12)]));

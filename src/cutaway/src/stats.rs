@@ -1,5 +1,6 @@
 //! What `--stats` and `--hash` show.
 
+use cutaway::debugger::grouped;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -40,30 +41,4 @@ pub(crate) fn hash(machine: &mut Machine) -> Result<String, Failure> {
     let failed = |error| Failure::of(HOST_FAILED, &error, "report this as a defect");
     let hash = machine.state_hash().map_err(failed)?;
     Ok(format!("{:<21} {instructions}\n{:<21} {hash:#}\n", "instructions", "state hash"))
-}
-
-/// The number with its digits in groups of three.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped_in_threes() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_000), "1,000");
-        assert_eq!(grouped(1_234_567_890), "1,234,567,890");
-    }
 }

@@ -21,4 +21,4 @@ mod walk;
 
 pub use pane::{Pane, Scene};
 pub use symbols::{SymbolError, Symbols};
-pub use text::{Line, Span, Style, plain};
+pub use text::{Line, Span, Style, grouped, plain};

@@ -15,7 +15,6 @@ mod vm;
 
 pub(crate) use code::{above, dump, from as instructions, listing};
 pub(crate) use control::hidden;
-pub(crate) use guests::grouped;
 
 use crate::explorer::Explorer;
 use crate::symbols::Symbols;

@@ -9,7 +9,7 @@ use crate::args::VmHostArgs;
 use crate::exit::BAD_INPUT;
 use crate::failure::Failure;
 use crate::quantity::parse_memory;
-use crate::stats::grouped;
+use cutaway::debugger::grouped;
 
 /// The most clones of one guest at once.
 const MOST_CLONES: usize = 1000;

@@ -19,7 +19,7 @@ use crate::device::disk_bytes;
 use crate::exit::{BAD_INPUT, DONE, HOST_FAILED};
 use crate::failure::Failure;
 use crate::quantity::parse_memory;
-use crate::stats::grouped;
+use cutaway::debugger::grouped;
 
 /// Columns of the chart of who had the CPU.
 const COLUMNS: usize = 64;

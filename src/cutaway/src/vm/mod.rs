@@ -17,9 +17,9 @@ use crate::args::{VmCommand, VmRunArgs};
 use crate::debug::explorer_of_guests;
 use crate::exit::{BAD_INPUT, DONE};
 use crate::failure::Failure;
-use crate::stats::grouped;
 use crate::step::show;
 use crate::{guest, session};
+use cutaway::debugger::grouped;
 
 /// Memory for checkpoints of guests that are stepped through.
 const BUDGET: usize = 1 << 30;

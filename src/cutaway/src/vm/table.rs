@@ -12,7 +12,7 @@ use cutaway::{
 
 use crate::exit::BAD_INPUT;
 use crate::failure::Failure;
-use crate::stats::grouped;
+use cutaway::debugger::grouped;
 
 /// What is typed at the prompt of the teaching kernel, one line after the other.
 const SESSION: &[&str] = &[

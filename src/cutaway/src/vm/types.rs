@@ -15,7 +15,7 @@ use super::table::{Kept, PROMPT};
 use crate::debug::explorer_of_host;
 use crate::exit::BAD_INPUT;
 use crate::failure::Failure;
-use crate::stats::grouped;
+use cutaway::debugger::grouped;
 
 /// The part of the CPU that a partition has, in percent, and its neighbour.
 const PARTITION: u32 = 50;

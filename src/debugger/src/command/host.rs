@@ -3,8 +3,8 @@
 use super::{Answer, Result, Words, moved};
 use crate::explorer::{Explorer, Way};
 use crate::host::Order;
-use crate::pane::{Pane, grouped};
-use crate::text::{Line, Style};
+use crate::pane::Pane;
+use crate::text::{Line, Style, grouped};
 
 /// The words behind `host`, what stands behind them, what they do.
 #[rustfmt::skip] // one row per word

@@ -3,7 +3,7 @@
 use super::Scene;
 use crate::explorer::Explorer;
 use crate::host::{HostRun, What};
-use crate::text::{Line, Style};
+use crate::text::{Line, Style, grouped};
 use cutaway_machine::Standing;
 
 /// Columns of the chart.
@@ -155,17 +155,4 @@ fn memory(run: &HostRun) -> Vec<Line> {
         lines.push(Line::of(format!("   {:<NAME$} {has:>4}{counts}", name(run, guest))));
     }
     lines
-}
-
-/// A number with commas between its thousands.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -63,7 +63,7 @@ fn the_cpu_moves_from_one_guest_to_another_while_they_run() {
 /// The teaching kernel prints, and waits for the transmitter and the timer in HLT.
 #[test]
 fn who_waits_does_what_it_does_alone() {
-    let image = include_bytes!("../../../test-roms/kernel.bin");
+    let image = include_bytes!("../../../../test-roms/kernel.bin");
     let cpu = CpuModel::by_name("x86-64-v2").unwrap();
     let config = Config { memory_bytes: 16 << 20, ..Config::new(cpu) };
     let boot = Boot::Kernel { image, initrd: None, cmdline: "" };
