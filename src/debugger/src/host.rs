@@ -304,7 +304,10 @@ impl HostRun {
 
     fn extend_by(&mut self, run: impl FnOnce(&mut Host) -> Option<Slice>) -> Result<bool, String> {
         if self.past.len() >= MAX_MOMENTS {
-            return Err(format!("the host's past has {MAX_MOMENTS} slices, which is all it takes"));
+            return Err(format!(
+                "the host's past has {MAX_MOMENTS} slices, which is all that is kept; go back, or \
+                 begin again"
+            ));
         }
         let Some(Slice { at, guest, .. }) = run(&mut self.host) else { return Ok(false) };
         self.add(guest.map_or(What::Nobody, What::Ran), at);

@@ -219,6 +219,11 @@ impl TimeMachine {
                 // That checkpoint is of the same tick, but later.
                 self.restore_tick(tick.saturating_sub(1))?;
             }
+            let near = tick.saturating_sub(NEAR);
+            if self.spacing != u64::MAX && near > self.machine.ticks() + NOT_NEAR {
+                self.without_stops(|this| this.run(Goal::Tick(near)))?;
+                self.checkpoints.add(&mut self.machine, self.next)?;
+            }
         }
         let reached = self.without_stops(|this| this.run(Goal::Tick(tick)))?;
         while self.next < entries

@@ -178,3 +178,45 @@ fn guests_in_one_memory_go_back_to_what_they_were() {
     assert_eq!(hashes_of_host(&mut explorer), later);
     assert_eq!(hashes(&mut explorer), later);
 }
+
+/// Whatever is done in whatever order: at the last instant the guests are those of the host.
+#[test]
+fn guests_and_host_stay_together() {
+    let mut host = Host::new();
+    host.add("busy", of_code(COUNTS), Share { shares: 1, cap: Some(50) });
+    host.add("kernel", kernel(true), Share::default());
+    let mut explorer = Explorer::of_host(host, Vec::new(), BUDGET).unwrap();
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |below: u64| {
+        // Xorshift64 (Marsaglia, "Xorshift RNGs").
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed >> 33) % below
+    };
+    let mut looks = 0;
+    for n in 0..60 {
+        let way = if next(2) == 0 { Way::Forwards } else { Way::Backwards };
+        let name = ["busy", "kernel"][next(2) as usize];
+        let input = Input::Serial { port: 0, bytes: b"tasks\r".to_vec() };
+        match next(10) {
+            0 => explorer.host_step(1 + next(3), way).map(drop),
+            1 => explorer.host_goto(next(4_000_000)).map(drop),
+            2 => explorer.look_at(name).map(drop),
+            3 => explorer.order(name, Order::Suspend),
+            4 | 5 => explorer.order(name, Order::Resume),
+            6 => explorer.order(name, Order::Shares(1 + next(5) as u32)),
+            7 => explorer.input(&input),
+            _ => explorer.step(next(300), way).map(drop),
+        }
+        .unwrap();
+        let run = explorer.host().unwrap();
+        assert_eq!(run.own_ticks(explorer.guest()), explorer.machine().ticks(), "step {n}");
+        if run.is_furthest() {
+            looks += 1;
+            let expected = hashes_of_host(&mut explorer);
+            assert_eq!(hashes(&mut explorer), expected, "step {n}");
+        }
+    }
+    assert!(looks > 20, "{looks}");
+}
