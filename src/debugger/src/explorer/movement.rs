@@ -20,6 +20,9 @@ const SLICE: u64 = 2_000_000;
 /// The first stretch of a search for what happens; they double.
 const FIRST_STRETCH: u64 = 50_000;
 
+/// The vectors below are exceptions.
+const FIRST_INTERRUPT: u8 = 32;
+
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -75,8 +78,12 @@ impl What {
             |cr0: u64, efer: u64| (cr0 & (Cr0::PE | Cr0::PG).bits(), efer & Efer::LMA.bits());
         let known = Cell::new(mode_bits(state.system.cr0, state.system.efer));
         Rc::new(move |event| match (self, event) {
+            // What a monitor injects may be an exception of its guest's as well.
+            (Self::Interrupt, Event::Interrupt { source: "injected", vector, .. }) => {
+                vector.0 >= FIRST_INTERRUPT
+            }
             (Self::Interrupt, Event::Interrupt { source, .. }) => {
-                *source == "external" || *source == "nmi"
+                ["external", "nmi", "virtual"].contains(source)
             }
             (Self::Exception, Event::Interrupt { source, .. }) => *source == "exception",
             (Self::SystemCall, Event::Interrupt { source, .. }) => *source == "software",
