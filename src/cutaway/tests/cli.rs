@@ -233,6 +233,33 @@ fn guests_are_cloned_and_go_back_while_others_run() {
     refused(&["vm", "host", "-g", "name=a,kvm=on"], &["KVM's interface", "hardware"]);
 }
 
+/// The screen of several guests, there and back: the same as if one had not gone on.
+#[test]
+fn several_guests_are_stepped_through_on_the_screen() {
+    let file = Scratch::new("host.txt", b"");
+    let screen = |there: &[&str]| {
+        let guests = ["vm", "host", "-g", "name=web,shares=2", "-g", "name=db,model=hardware"];
+        let begin = ["--export", file.path(), "-e", "host goto 20000000"];
+        let output = cutaway(&[&guests[..], &begin, there].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::read_to_string(file.path()).unwrap()
+    };
+    let here = screen(&["-e", "host look db"]);
+    assert!(here.contains("host at tick 20,000,000") && here.contains("*  db"), "{here}");
+    let panes = |text: &str| text[..text.find("─ code").unwrap()].to_owned();
+    let back = screen(&["-e", "host look db", "-e", "host step 5", "-e", "host goto 20000000"]);
+    assert_eq!(panes(&back), panes(&here));
+
+    let output = cutaway(&["vm", "types", "--export", file.path(), "-e", "host step 2"]);
+    assert!(output.status.success());
+    let types = std::fs::read_to_string(file.path()).unwrap();
+    for owner in ["the kernel alone", "the monitor (type 1)", "the host kernel (type 2)"] {
+        assert!(types.contains(owner), "{owner} in:\n{types}");
+    }
+    refused(&["vm", "host", "-g", "name=a", "--step", "--suspend", "a@1"], &["host goto"]);
+    refused(&["step", "--guest", "name=a", "--kernel", "x"], &["--guest", "--kernel"]);
+}
+
 #[test]
 fn bytes_are_explained() {
     let output = cutaway(&["explain", "--bits", "32", "01 c8"]);
