@@ -47,7 +47,7 @@ pub use system_control::{Port61, Port92};
 pub use time::{GuestTime, NS_PER_SECOND};
 pub use uart::{LineSpeed, ModemInputs, UART_HZ, Uart};
 pub use virtio::{
-    Balloon, BalloonSize, Block, Chain, Dma, SECTOR, Segment, VirtioDevice, VirtioMmio,
+    Balloon, BalloonSize, Block, Chain, Dma, SECTOR, Segment, Served, VirtioDevice, VirtioMmio,
 };
 
 /// What a read gives that no chip answers.

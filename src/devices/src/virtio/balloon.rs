@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::queue::Chain;
-use super::{Dma, VirtioDevice};
+use super::{Dma, Served, VirtioDevice};
 use crate::Reading;
 
 /// Pages of the balloon have 4 KiB, whatever the guest's have.
@@ -18,8 +18,8 @@ const PAGE_BITS: u32 = 12;
 const DEFLATE_ON_OOM: u64 = 1 << 2;
 /// The queue that inflates; the other one deflates.
 const INFLATE: usize = 0;
-/// How long it takes to give pages up.
-const DELAY_NS: u64 = 10_000;
+/// How long it takes to take a page.
+const PAGE_NS: u64 = 1_000;
 /// Page numbers that are read at a time.
 const PART: usize = 256;
 /// The most page numbers of one request. Linux sends 256.
@@ -57,6 +57,7 @@ impl VirtioDevice for Balloon {
     const ID: u32 = 5;
     const QUEUES: usize = 2;
     const FEATURES: u64 = DEFLATE_ON_OOM;
+    const DELAY_NS: u64 = 10_000;
 
     /// What the host wants stays.
     fn reset(&mut self) {
@@ -78,10 +79,6 @@ impl VirtioDevice for Balloon {
         }
     }
 
-    fn delay_ns(&self) -> u64 {
-        DELAY_NS
-    }
-
     fn inspect(&self) -> Vec<Reading> {
         let BalloonSize { wanted, actual } = self.size;
         let pages = |pages| format!("{pages} pages");
@@ -89,10 +86,10 @@ impl VirtioDevice for Balloon {
     }
 
     /// The numbers of pages, 32 bits each.
-    fn serve(&mut self, queue: usize, chain: &Chain, dma: &mut dyn Dma) -> u32 {
+    fn serve(&mut self, queue: usize, chain: &Chain, dma: &mut dyn Dma) -> Served {
         if queue != INFLATE {
             // A page that is taken back is there as soon as the guest touches it.
-            return 0;
+            return Served::default();
         }
         let mut left = MOST;
         for segment in &chain.readable {
@@ -110,6 +107,6 @@ impl VirtioDevice for Balloon {
                 left -= count;
             }
         }
-        0
+        Served { written: 0, ns: (MOST - left) as u64 * PAGE_NS }
     }
 }

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::queue::Chain;
-use super::{Dma, VirtioDevice};
+use super::{Dma, Served, VirtioDevice};
 use crate::Reading;
 
 /// Bytes of a sector.
@@ -30,8 +30,8 @@ const IOERR: u8 = 1;
 const UNSUPP: u8 = 2;
 const HEADER_BYTES: u64 = 16;
 const ID: [u8; 20] = *b"cutaway scratch disk";
-/// How long a request takes.
-const DELAY_NS: u64 = 50_000;
+/// Bytes that go over the bus in a nanosecond.
+const BYTES_PER_NS: u64 = 4;
 /// The most bytes of a request, which bounds the work of one.
 const MOST: u64 = 16 << 20;
 /// Bytes that are copied at a time.
@@ -137,6 +137,7 @@ impl VirtioDevice for Block {
     const ID: u32 = 2;
     const QUEUES: usize = 1;
     const FEATURES: u64 = SEG_MAX | FLUSH;
+    const DELAY_NS: u64 = 50_000;
 
     fn reset(&mut self) {}
 
@@ -148,23 +149,22 @@ impl VirtioDevice for Block {
         bytes.get(offset).copied().unwrap_or(0)
     }
 
-    fn delay_ns(&self) -> u64 {
-        DELAY_NS
-    }
-
     fn inspect(&self) -> Vec<Reading> {
         vec![Reading::new("capacity", format!("{} sectors", self.medium / SECTOR))]
     }
 
-    fn serve(&mut self, _queue: usize, chain: &Chain, dma: &mut dyn Dma) -> u32 {
+    fn serve(&mut self, _queue: usize, chain: &Chain, dma: &mut dyn Dma) -> Served {
         // The last byte that the device can write takes the status.
-        let Some(last) = chain.writable.last().filter(|last| last.len > 0) else { return 0 };
+        let Some(last) = chain.writable.last().filter(|last| last.len > 0) else {
+            return Served::default();
+        };
         let mut header = [0; HEADER_BYTES as usize];
         let (status, written) = match chain.read(dma, &mut header) as u64 {
             HEADER_BYTES => self.transfer(header, chain, dma),
             _ => (IOERR, 0),
         };
         dma.write(last.address + u64::from(last.len) - 1, &[status]);
-        written + 1
+        let bytes = chain.readable_bytes() + chain.writable_bytes();
+        Served { written: written + 1, ns: bytes.min(MOST) / BYTES_PER_NS }
     }
 }

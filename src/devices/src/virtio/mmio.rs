@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::queue::{MAX_SIZE, Queue};
 use super::{Dma, VirtioDevice};
-use crate::{GuestTime, Reading};
+use crate::{GuestTime, NS_PER_SECOND, Reading};
 
 /// "virt".
 const MAGIC: u32 = 0x7472_6976;
@@ -64,6 +64,8 @@ pub struct VirtioMmio<D> {
     queues: Vec<Queue>,
     /// When the next request is done, if the driver has announced one.
     due: Option<GuestTime>,
+    /// Until when the device is busy with what it has done.
+    busy: GuestTime,
     /// Queues in which there may be requests, a bit each.
     announced: u32,
 }
@@ -82,14 +84,17 @@ impl<D: VirtioDevice> VirtioMmio<D> {
             config_generation: 0,
             queues: vec![Queue::default(); D::QUEUES],
             due: None,
+            busy: GuestTime::ZERO,
             announced: 0,
         }
     }
 
-    /// Whether it is one that can have been saved.
+    /// Whether it is one that can have been saved at `now`.
     #[must_use]
-    pub fn is_sound(&self) -> bool {
-        self.queues.len() == D::QUEUES
+    pub fn is_sound(&self, now: GuestTime) -> bool {
+        // What is due is done before any instruction much later.
+        let late = |due: &GuestTime| due.plus_ns(NS_PER_SECOND) < now;
+        self.queues.len() == D::QUEUES && !self.due.as_ref().is_some_and(late)
     }
 
     /// RESET, or the driver starts anew. The configuration's generation goes on.
@@ -124,7 +129,7 @@ impl<D: VirtioDevice> VirtioMmio<D> {
     /// Whether a driver uses it.
     #[must_use]
     pub fn is_driven(&self) -> bool {
-        self.status & DRIVER_OK != 0 && self.status & NEEDS_RESET == 0
+        self.status & (DRIVER_OK | FEATURES_OK | NEEDS_RESET) == DRIVER_OK | FEATURES_OK
     }
 
     /// The level of its interrupt line.
@@ -188,7 +193,7 @@ impl<D: VirtioDevice> VirtioMmio<D> {
     fn set_queue(&mut self, offset: u16, value: u32) {
         let Some(queue) = self.queues.get_mut(self.queue_sel as usize) else { return };
         match offset {
-            register::QUEUE_READY => queue.ready = value & 1 != 0,
+            register::QUEUE_READY => queue.set_ready(value & 1 != 0),
             // A queue in use stays as it is.
             _ if queue.ready => {}
             register::QUEUE_NUM => queue.size = value.min(u32::from(u16::MAX)) as u16,
@@ -210,7 +215,7 @@ impl<D: VirtioDevice> VirtioMmio<D> {
         if value == 0 {
             return self.reset();
         }
-        let mut value = value | self.status & NEEDS_RESET;
+        let mut value = value & !NEEDS_RESET | self.status & NEEDS_RESET;
         // What the device does not offer, or a driver without version 1, it does not accept.
         let offered = D::FEATURES | VERSION_1;
         let agreed = self.driver_features & !offered == 0 && self.driver_features & VERSION_1 != 0;
@@ -223,7 +228,7 @@ impl<D: VirtioDevice> VirtioMmio<D> {
     fn announce(&mut self, queue: u32, now: GuestTime) {
         if queue < D::QUEUES as u32 && self.is_driven() {
             self.announced |= 1 << queue;
-            self.due.get_or_insert(now.plus_ns(self.device.delay_ns()));
+            self.due.get_or_insert(now.max(self.busy).plus_ns(D::DELAY_NS));
         }
     }
 
@@ -245,8 +250,9 @@ impl<D: VirtioDevice> VirtioMmio<D> {
                 self.announced &= !(1 << number);
                 continue;
             };
-            let written = self.device.serve(number, &chain, dma);
-            if queue.give_back(dma, &chain, written) {
+            let served = self.device.serve(number, &chain, dma);
+            self.busy = now.plus_ns(served.ns);
+            if queue.give_back(dma, &chain, served.written) {
                 self.interrupt |= USED_BUFFER;
             }
             if !queue.has_more(dma) {
@@ -255,7 +261,7 @@ impl<D: VirtioDevice> VirtioMmio<D> {
             break;
         }
         if self.announced != 0 {
-            self.due = Some(now.plus_ns(self.device.delay_ns().max(1)));
+            self.due = Some(self.busy.plus_ns(D::DELAY_NS));
         }
     }
 

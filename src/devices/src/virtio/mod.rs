@@ -42,6 +42,15 @@ pub trait Dma {
     fn write_medium(&mut self, at: u64, bytes: &[u8]);
 }
 
+/// What became of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// Bytes that the device has written into the chain.
+    pub written: u32,
+    /// How long it is busy with it, in nanoseconds. What a request costs the host takes time of the guest.
+    pub ns: u64,
+}
+
 /// A device behind [`VirtioMmio`].
 pub trait VirtioDevice {
     /// The device's number (virtio 1.2 §5, "Device Types").
@@ -50,6 +59,8 @@ pub trait VirtioDevice {
     const QUEUES: usize;
     /// What it offers beyond `VIRTIO_F_VERSION_1`.
     const FEATURES: u64;
+    /// How long it takes to come to a request, in nanoseconds; not zero.
+    const DELAY_NS: u64;
 
     /// The driver starts anew.
     fn reset(&mut self);
@@ -62,12 +73,9 @@ pub trait VirtioDevice {
         let _ = (offset, value);
     }
 
-    /// How long the next request takes, in nanoseconds.
-    fn delay_ns(&self) -> u64;
-
     /// What it shows of itself beside the registers of every device.
     fn inspect(&self) -> Vec<Reading>;
 
-    /// Does a request of a queue; the result is how many bytes it has written into the chain.
-    fn serve(&mut self, queue: usize, chain: &Chain, dma: &mut dyn Dma) -> u32;
+    /// Does a request of a queue.
+    fn serve(&mut self, queue: usize, chain: &Chain, dma: &mut dyn Dma) -> Served;
 }

@@ -77,6 +77,14 @@ fn read_u16(dma: &mut dyn Dma, address: u64) -> u16 {
 }
 
 impl Queue {
+    /// Begins anew, or stops.
+    pub(super) fn set_ready(&mut self, ready: bool) {
+        if ready && !self.ready {
+            (self.next_available, self.next_used) = (0, 0);
+        }
+        self.ready = ready;
+    }
+
     /// Whether its three areas are RAM.
     pub(super) fn is_sound(&self, dma: &dyn Dma) -> bool {
         let size = u64::from(self.size);
@@ -133,7 +141,7 @@ impl Queue {
             let address = u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]);
             let len = u32::from_le_bytes([l0, l1, l2, l3]);
             let flags = u16::from_le_bytes([f0, f1]);
-            if !dma.is_ram(address, u64::from(len)) {
+            if len > 0 && !dma.is_ram(address, u64::from(len)) {
                 return Err(Broken);
             }
             if flags & WRITE != 0 {
