@@ -333,13 +333,14 @@ mod tests {
         assert_eq!(dsdt(&Devices::NONE), b"\x08\\_S5_\x12\x0a\x04\x0a\x00\x0a\x00\x0a\x00\x0a\x00");
     }
 
-    /// As `iasl` encodes a device with Memory32Fixed and Interrupt.
+    /// As `iasl` encodes a device with Memory32Fixed and Interrupt, but with the root in the scope's name and
+    /// a byte for _UID.
     #[test]
     fn a_disk_is_named_with_its_registers_and_its_interrupt() {
         let body = dsdt(&Devices { disk_bytes: 4096, ..Devices::NONE });
         let at = |text: &[u8]| body.windows(text.len()).position(|window| window == text);
-        let scope = at(b"\x10\x47\x05\\_SB_\x5b\x82\x4e\x04VRT1").expect("scope and device");
-        assert_eq!(body.len() - scope, 1 + 0x57, "the lengths count to the end");
+        let scope = at(b"\x10\x44\x04\\_SB_\x5b\x82\x3bVRT1").expect("scope and device");
+        assert_eq!(body.len() - scope, 1 + 0x44, "the lengths count to the end");
         assert!(at(b"\x08_HID\x0dLNRO0005\0").is_some());
         let memory = b"\x86\x09\x00\x01\x00\x10\xb0\xfe\x00\x02\x00\x00";
         let interrupt = b"\x89\x06\x00\x01\x01\x0b\x00\x00\x00";

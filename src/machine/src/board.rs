@@ -151,7 +151,7 @@ impl Board {
         self.port_access = None;
         self.reached.clear();
         self.chips.load(state, self.now(ticks))?;
-        if !self.virtio.load(state)? {
+        if !self.virtio.load(state, self.now(ticks))? {
             return Err(RestoreError::Unfit { what: "the virtio devices" });
         }
         self.settle();

@@ -54,9 +54,11 @@ impl Machine {
         let at = self.ticks();
         match *fault {
             Fault::FlipBit { address, bit } => {
-                let mut byte = [0];
-                self.memory().read(address, &mut byte);
-                self.write_memory(address, &[byte[0] ^ 1 << (bit & 7)]);
+                if self.memory().is_ram(address, 1) {
+                    let mut byte = [0];
+                    self.memory().read(address, &mut byte);
+                    self.write_memory(address, &[byte[0] ^ 1 << (bit & 7)]);
+                }
             }
             Fault::FlipRegister { register, bit } => {
                 let (vcpu, board) = self.parts();

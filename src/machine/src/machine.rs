@@ -218,12 +218,17 @@ impl Machine {
     /// nothing if only an input can wake the guest. What a chip does alone meanwhile needs no CPU.
     pub fn sleep(&mut self) -> Option<u64> {
         let from = self.ticks();
-        for _ in 0..DEADLINES {
-            let until = self.board.deadline()?;
+        for round in 0..DEADLINES {
+            let Some(until) = self.board.deadline() else {
+                // Time that has passed already has to pass for the host too.
+                return (round > 0).then(|| self.ticks() - from);
+            };
             self.vcpu.skip_ticks(until.saturating_sub(self.vcpu.ticks()));
             // The state is the one that a run up to there leaves.
             self.board.advance(self.ticks());
-            if Bus::pins(&self.board).intr || self.board.stop_at() == 0 {
+            self.board.tell_reached(&mut self.vcpu, self.vm.as_mut());
+            let pins = Bus::pins(&self.board);
+            if pins.intr || pins.nmi || self.board.stop_at() == 0 {
                 break;
             }
         }

@@ -109,7 +109,10 @@ impl PhysicalMemory {
                     pages.extend(resident.into_iter().map(|page| Page { guest, page }));
                 }
                 None => {
-                    self.guests[guest].mapped = machine.memory().touched_pages().count() as u64;
+                    let memory = machine.memory();
+                    let own = |page: &usize| (*page as u64) < memory.mapped_bytes();
+                    self.guests[guest].mapped =
+                        memory.touched_pages().take_while(own).count() as u64;
                     wired += self.guests[guest].mapped;
                 }
             }
@@ -138,10 +141,11 @@ impl PhysicalMemory {
             self.guests[of.guest].mapped += 1;
         }
         for (guest, machine) in machines.iter_mut().enumerate() {
+            let books = &mut self.guests[guest];
+            books.balloon = machine.balloon().map_or(0, |size| size.actual.into());
             if !machine.vm().is_some_and(Vm::has_nested_tables) {
                 continue;
             }
-            let books = &mut self.guests[guest];
             books.mapped -= unused[guest].len() as u64;
             self.used -= unused[guest].len() as u64;
             let (same, unused) = (mem::take(&mut same[guest]), mem::take(&mut unused[guest]));
@@ -153,7 +157,6 @@ impl PhysicalMemory {
                 (books.copied, books.read_in) = (counts.copied, counts.read_in);
                 books.paged_twice = counts.paged_twice;
             }
-            books.balloon = machine.balloon().map_or(0, |size| size.actual.into());
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The virtio devices of the board: where their registers lie, their interrupt lines, and the way to
 //! memory.
 //!
-//! Each has a page of device memory at [`BASE`] and the next, and an interrupt line that is
-//! level-triggered. The DSDT names them with `_HID` LNRO0005, which is what Linux looks for.
+//! Each has a page of device memory at [`BASE`] and the next, and drives an interrupt line by levels: who
+//! uses the 8259A pair sets bits 10 and 11 of ELCR (ports 4D0h and 4D1h), as Linux does by ACPI. The DSDT names them with `_HID` LNRO0005, which is what Linux looks for.
 
 use crate::config::Devices;
 use crate::wiring::irq;
@@ -174,11 +174,9 @@ impl Virtio {
         let (bytes, room) = (contents.len() as u64, self.room);
         let Some(disk) = self.disk.as_mut() else { return };
         if bytes <= room && bytes.is_multiple_of(SECTOR) {
-            dma.write_medium(0, contents);
             // What was there before is gone.
-            for at in (bytes..room).step_by(SECTOR as usize) {
-                dma.write_medium(at, &[0; SECTOR as usize]);
-            }
+            dma.clear_medium(room);
+            dma.write_medium(0, contents);
             disk.change(|disk| disk.set_medium(bytes));
         }
     }
@@ -202,17 +200,18 @@ impl Virtio {
         balloon.into_iter().chain(disk).collect()
     }
 
-    /// Replaces the state of every device that is there; `Ok(false)` if it does not hold together.
-    pub(crate) fn load(&mut self, state: &State) -> Result<bool, StateError> {
+    /// Replaces the state of every device that is there, as of `now`; `Ok(false)` if it does not hold
+    /// together.
+    pub(crate) fn load(&mut self, state: &State, now: GuestTime) -> Result<bool, StateError> {
         let mut sound = true;
         if let Some(device) = &mut self.balloon {
             *device = state.section(Slot::Balloon.section())?.decode(1)?;
-            sound &= device.is_sound();
+            sound &= device.is_sound(now);
         }
         if let Some(device) = &mut self.disk {
             *device = state.section(Slot::Disk.section())?.decode(1)?;
             let medium = device.device().medium();
-            sound &= device.is_sound() && medium <= self.room && medium.is_multiple_of(SECTOR);
+            sound &= device.is_sound(now) && medium <= self.room && medium.is_multiple_of(SECTOR);
         }
         Ok(sound)
     }
@@ -228,6 +227,14 @@ pub(crate) struct BoardDma<'a> {
 impl BoardDma<'_> {
     fn note(&mut self, address: u64, len: u64, how: Touched) {
         self.reached.push(Reached { address, len, how });
+    }
+
+    /// Makes zeros of so many bytes of the medium, as if nobody had written to them.
+    fn clear_medium(&mut self, len: u64) {
+        let (start, end) = (self.medium(0), self.medium(len));
+        let written = self.memory.touched_pages().filter(|page| (start..end).contains(page));
+        let written: Vec<_> = written.collect();
+        written.into_iter().for_each(|page| self.memory.release(page));
     }
 
     /// Where bytes of the medium are in the backing.

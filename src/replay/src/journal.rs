@@ -9,7 +9,7 @@
 //! ```
 
 use crate::file::checksum;
-use cutaway_machine::Input;
+use cutaway_machine::{Input, MAX_DISK};
 use cutaway_state::StateHash;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -19,8 +19,8 @@ const LENGTHS: usize = 8;
 const CHECKSUM: usize = 8;
 /// The checksum before the first frame.
 const FIRST: [u8; CHECKSUM] = *b"journal\n";
-/// More than any input takes; bounds what a damaged length can ask for.
-const MAX_ENTRY: usize = 1 << 20;
+/// What any input takes, the largest disk among them; bounds what a damaged length can ask for.
+const MAX_ENTRY: usize = MAX_DISK as usize + (1 << 20);
 
 /// Something at a tick.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,7 +188,7 @@ impl<W: Write> JournalWriter<W> {
     pub fn write(&mut self, entry: &Entry) -> std::io::Result<()> {
         let payload = postcard::to_stdvec(entry).map_err(std::io::Error::other)?;
         if payload.len() > MAX_ENTRY {
-            return Err(std::io::Error::other("an input of more than a megabyte"));
+            return Err(std::io::Error::other("an input of more than 257 MiB"));
         }
         let len = payload.len() as u32;
         self.before = checksum(&[&self.before, &payload]);

@@ -62,6 +62,7 @@ impl Host {
         };
         guest.account.pass = guest.account.pass.max(least);
         guest.account.ready_since = now;
+        self.forget_moves(number);
         Ok(())
     }
 

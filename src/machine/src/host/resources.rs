@@ -49,7 +49,7 @@ pub(super) struct Moving {
     pages: u32,
     /// Pages that have come.
     moved: u32,
-    /// The size of the giver's balloon when it began.
+    /// The size of the giver's balloon that others have asked for: what comes beyond it is the taker's.
     base: u32,
 }
 
@@ -69,6 +69,7 @@ impl Host {
             return Err(ResourceError::NoBalloon);
         }
         let pages = guest.pages().saturating_sub(bytes / PAGE_SIZE);
+        self.forget_moves(number);
         self.want_balloon(number, pages.min(u32::MAX.into()) as u32);
         Ok(())
     }
@@ -81,7 +82,7 @@ impl Host {
     }
 
     /// Moves memory from one guest to another: as the balloon of the first grows, that of the second
-    /// shrinks.
+    /// shrinks. Another size that is asked of either of them, and going back, end it.
     pub fn move_memory(&mut self, from: usize, to: usize, bytes: u64) -> Result<(), ResourceError> {
         let (Some(giver), Some(taker)) = (self.guests.get(from), self.guests.get(to)) else {
             return Err(ResourceError::Nowhere);
@@ -105,7 +106,7 @@ impl Host {
         }
         // Both fit 32 bits: the room does.
         let pages = pages as u32;
-        self.moves.push(Moving { from, to, pages, moved: 0, base: given.actual });
+        self.moves.push(Moving { from, to, pages, moved: 0, base: given.wanted });
         self.want_balloon(from, given.wanted + pages);
         Ok(())
     }
@@ -120,15 +121,23 @@ impl Host {
     pub(super) fn settle_moves(&mut self) {
         for number in 0..self.moves.len() {
             let it = self.moves[number];
-            let size = |guest: usize| self.guests[guest].machine.balloon().unwrap_or_default();
-            let given = size(it.from).actual.saturating_sub(it.base).min(it.pages);
+            let size = |guest: usize| self.guests[guest].machine.balloon();
+            // While a driver starts anew nothing is on its way.
+            let (Some(giver), Some(taker)) = (size(it.from), size(it.to)) else { continue };
+            let given = giver.actual.saturating_sub(it.base).min(it.pages);
             if given > it.moved {
-                let wanted = size(it.to).wanted.saturating_sub(given - it.moved);
+                let wanted = taker.wanted.saturating_sub(given - it.moved);
                 self.moves[number].moved = given;
                 self.want_balloon(it.to, wanted);
             }
         }
-        self.moves.retain(|it| it.moved < it.pages);
+        let runs = |guest: usize| self.guests[guest].ended().is_none();
+        self.moves.retain(|it| it.moved < it.pages && runs(it.from) && runs(it.to));
+    }
+
+    /// Gives up what is on its way from or to a guest; what has come stays.
+    pub(super) fn forget_moves(&mut self, guest: usize) {
+        self.moves.retain(|it| it.from != guest && it.to != guest);
     }
 
     /// Takes the disk out of one guest and puts it into another, which has an empty drive.
