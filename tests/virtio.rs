@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::thread;
 
 use cutaway::machine::{BalloonSize, Devices, GuestPages, Host, Options, Share};
-use cutaway::{BALLOON_KERNEL, Boot, CharSink, Config, Input, Machine, Model, OnReset};
+use cutaway::{BALLOON_KERNEL, Boot, CharSink, Config, Input, Machine, Model, OnReset, Stop};
 use cutaway_tests::dialogue::{PROMPT, TICKS};
 use cutaway_tests::guest::{Guest, usual_config};
 use cutaway_tests::initramfs;
@@ -90,6 +90,35 @@ fn a_balloon_takes_pages_and_gives_them_back_under_every_model() {
     }
 }
 
+/// A guest that sleeps is in the state in which a run up to there leaves it, whatever its devices did meanwhile.
+#[test]
+fn a_sleeping_guest_knows_what_its_devices_did() {
+    let others =
+        Options::ALL.into_iter().filter(|way| !matches!(way.model, Model::Trap | Model::Para));
+    for way in others.map(Some).chain([None]) {
+        let mut guest = teaching(way);
+        guest.wait_for(PROMPT, TICKS);
+        guest.machine.input(&Input::Balloon(300));
+        let image = cutaway::machine::Image::of(&guest.machine).expect("it can be kept");
+        let mut other = image.machine().expect("it can be made");
+        let end = guest.machine.ticks() + 2_000_000_000;
+        let mut slept = 0;
+        while guest.machine.ticks() < end {
+            let limit = guest.machine.ticks() + 1_000_000;
+            if matches!(guest.machine.run_until_idle(limit), Stop::Idle) {
+                guest.machine.sleep();
+                slept += 1;
+            }
+            other.run_until(guest.machine.ticks());
+            let saved =
+                [&guest.machine, &other].map(|machine| machine.save().expect("it can be saved"));
+            assert!(saved[0] == saved[1], "{way:?} at tick {}", guest.machine.ticks());
+        }
+        assert!(slept > 100 && size(&guest.machine).actual == 300, "{way:?}: {slept}");
+    }
+    passed("what devices do while a guest sleeps");
+}
+
 #[test]
 fn memory_moves_from_one_guest_to_another() {
     let mut host = Host::new();
@@ -112,6 +141,17 @@ fn memory_moves_from_one_guest_to_another() {
     assert!(host.move_memory(0, 1, 5 * MIB).is_err(), "half of the room is spoken for");
     run(&mut host);
     assert_eq!((sizes(&host), host.pages_moving()), ([1024, 1024], 0));
+
+    // Two moves from one giver, of which each has to give its own.
+    host.move_memory(1, 0, 2 * MIB).expect("there is room");
+    host.move_memory(1, 0, MIB).expect("there is room");
+    run(&mut host);
+    assert_eq!((sizes(&host), host.pages_moving()), ([256, 1792], 0));
+
+    let before = host.snapshot(1).expect("it runs");
+    host.move_memory(1, 0, MIB).expect("there is room");
+    host.revert(1, &before).expect("it is its own");
+    assert_eq!(host.pages_moving(), 0, "who has gone back has nothing on the way");
     passed("4 MiB move from one guest to another");
 }
 

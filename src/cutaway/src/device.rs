@@ -25,11 +25,14 @@ pub(crate) fn parse(texts: &[String]) -> Result<Devices, Failure> {
         let mut words = text.split(',');
         match words.next().unwrap_or_default() {
             "virtio-balloon" => devices.balloon = true,
+            "virtio-blk" if devices.disk_bytes > 0 => {
+                return Err(bad("a machine has one virtio-blk at most".to_owned()));
+            }
             "virtio-blk" => {
                 for word in words.by_ref() {
                     match word.split_once('=').unwrap_or((word, "")) {
                         ("size", size) => devices.disk_bytes = disk_bytes(size)?,
-                        ("empty", "" | "on") => devices.disk_empty = true,
+                        ("empty", "") => devices.disk_empty = true,
                         _ => return Err(bad(format!("a virtio-blk has no '{word}'"))),
                     }
                 }
@@ -48,8 +51,11 @@ pub(crate) fn parse(texts: &[String]) -> Result<Devices, Failure> {
 
 /// Bytes of a disk.
 pub(crate) fn disk_bytes(size: &str) -> Result<u64, Failure> {
-    let bytes = parse_memory(size).ok().filter(|bytes| (4096..=MAX_DISK).contains(bytes));
-    bytes.ok_or_else(|| bad(format!("'{size}' is no size of a disk, 4K to 256M")))
+    let fits = |bytes: &u64| (4096..=MAX_DISK).contains(bytes) && bytes.is_multiple_of(4096);
+    parse_memory(size).ok().filter(fits).ok_or_else(|| {
+        let what = format!("'{size}' is no size of a disk");
+        Failure::new(BAD_INPUT, what, "give 4K to 256M, in whole 4 KiB")
+    })
 }
 
 #[cfg(test)]
@@ -65,9 +71,15 @@ mod tests {
         assert_eq!(parsed(&[]).unwrap(), Devices::NONE);
         let both = parsed(&["virtio-balloon", "virtio-blk,size=1M,empty"]).unwrap();
         assert_eq!(both, Devices { balloon: true, disk_bytes: 1 << 20, disk_empty: true });
-        for bad in
-            ["", "floppy", "virtio-blk", "virtio-blk,size=1G", "virtio-balloon,x", "virtio-blk,y"]
-        {
+        for bad in [
+            "",
+            "floppy",
+            "virtio-blk",
+            "virtio-blk,size=1G",
+            "virtio-balloon,x",
+            "virtio-blk,y",
+            "virtio-blk,size=5000k",
+        ] {
             assert!(parsed(&[bad]).is_err(), "{bad}");
         }
     }

@@ -92,6 +92,9 @@ impl Spec {
                 "initrd" => spec.initrd = Some(value.to_owned()),
                 "append" => spec.append = value.to_owned(),
                 "balloon" => spec.devices.balloon = parse_switch(value).ok_or_else(unfit)?,
+                "disk" | "drive" if spec.devices.disk_bytes > 0 => {
+                    return Err(bad("a guest has one disk or drive at most".to_owned()));
+                }
                 "disk" | "drive" => {
                     spec.devices.disk_bytes = disk_bytes(value)?;
                     spec.devices.disk_empty = key == "drive";
