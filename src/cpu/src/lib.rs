@@ -4,7 +4,8 @@
 //! says why it stopped; everyone above (machine, debugger, monitors, tests) drives the CPU through
 //! it. See `target.rs` for how instruction meanings are written once and run by several engines.
 //!
-//! Not modelled: local APIC, SMM, VMX, performance counters, caches.
+//! Not modelled: SMM, VMX, performance counters, caches. The local APIC is a chip of the board, which the
+//! bus tells what the CPU does to it.
 
 // The tables of instructions are macros that take a row at a time.
 #![recursion_limit = "256"]

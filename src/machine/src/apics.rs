@@ -32,6 +32,11 @@ impl Apics {
         Self { is_there, local: Lapic::new(), io: IoApic::new() }
     }
 
+    /// Whether the CPU has the feature.
+    pub(crate) fn are_there(&self) -> bool {
+        self.is_there
+    }
+
     pub(crate) fn reset(&mut self) {
         self.local.reset();
         self.io.reset();
@@ -106,7 +111,7 @@ impl Apics {
     /// Drives an interrupt request line. The timer's is on input 2, where the pair's cascade is not
     /// needed.
     pub(crate) fn set_irq(&mut self, line: u8, level: bool, now: GuestTime) {
-        if !self.is_there || line == irq::CASCADE {
+        if line == irq::CASCADE {
             return;
         }
         self.io.set_input(if line == irq::PIT { irq::PIT_GSI } else { line }, level);

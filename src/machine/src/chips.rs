@@ -423,8 +423,10 @@ impl Chips {
     /// A line's level at the interrupt controllers.
     fn reach_controllers(&mut self, line: u8, level: bool, now: GuestTime) {
         self.pic.set_irq(line, level);
-        self.apics.set_irq(line, level, now);
-        self.wire(Chip::Pic, now);
+        if self.apics.are_there() {
+            self.apics.set_irq(line, level, now);
+            self.wire(Chip::Pic, now);
+        }
     }
 
     /// Puts a fault into the interrupt wires.
