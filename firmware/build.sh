@@ -102,8 +102,8 @@ named() {
 kernel=$out/test-roms/kernel.bin
 services=$out/firmware/tests/services
 named "$kernel"
-assemble test-roms/kernel/kernel.asm "$out/test-roms/kernel-virtualizable.bin" -d VIRTUALIZABLE
-assemble test-roms/kernel/kernel.asm "$out/test-roms/kernel-paravirtual.bin" -d PARAVIRTUAL
+named "$out/test-roms/kernel-virtualizable.bin" -d VIRTUALIZABLE
+named "$out/test-roms/kernel-paravirtual.bin" -d PARAVIRTUAL
 named "$out/test-roms/kernel-host.bin" -d HOST
 named "$out/test-roms/kernel-balloon.bin" -d BALLOON
 assemble test-roms/kernel/guest.asm "$out/test-roms/guest.bin" -d ALONE
@@ -113,14 +113,16 @@ rom "$services.bin" "$services.image"
 rm "$services.image"
 checksums "$out/firmware/SHA256SUMS" bios.bin tests/services.bin
 checksums "$out/test-roms/kernel/SHA256SUMS" ../kernel.bin ../kernel.sym \
-    ../kernel-virtualizable.bin ../kernel-paravirtual.bin ../kernel-host.bin ../kernel-host.sym \
+    ../kernel-virtualizable.bin ../kernel-virtualizable.sym \
+    ../kernel-paravirtual.bin ../kernel-paravirtual.sym ../kernel-host.bin ../kernel-host.sym \
     ../kernel-balloon.bin ../kernel-balloon.sym ../guest.bin
 
 [ "$out" = "$root" ] && exit 0
 status=0
 for file in firmware/bios.bin firmware/SHA256SUMS firmware/tests/services.bin \
     test-roms/kernel.bin test-roms/kernel.sym test-roms/kernel-virtualizable.bin \
-    test-roms/kernel-paravirtual.bin test-roms/kernel-host.bin test-roms/kernel-host.sym \
+    test-roms/kernel-virtualizable.sym test-roms/kernel-paravirtual.bin \
+    test-roms/kernel-paravirtual.sym test-roms/kernel-host.bin test-roms/kernel-host.sym \
     test-roms/kernel-balloon.bin test-roms/kernel-balloon.sym test-roms/guest.bin \
     test-roms/kernel/SHA256SUMS; do
     if cmp "$out/$file" "$root/$file"; then

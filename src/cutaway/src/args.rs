@@ -174,6 +174,9 @@ Examples:
       one guest goes back, and the other does not notice
   cutaway vm host --guest name=a,disk=1M --guest name=b,drive=1M --move-disk a:b@500000000
       a disk goes from one partition to another
+  cutaway vm host --guest name=a,balloon=on,memory=16M --guest name=b,balloon=on,memory=16M \\
+          --balloon b=8M@100000000 --move-memory a:b=4M@400000000
+      memory goes, as far as the guests' drivers have some to give
 
 The models: trap (trap-and-emulate), translate (binary translation), para (paravirtualization),
 hardware (AMD SVM with nested paging).
@@ -234,9 +237,9 @@ Examples:
 /// `cutaway vm host`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct VmHostArgs {
-    /// A guest: name=N,model=M,shares=S,cap=PERCENT,memory=SIZE,kernel=FILE,initrd=FILE,append=TEXT,
-    /// kvm=on,balloon=on,disk=SIZE (or drive=SIZE, without a disk in it), each of which can be left
-    /// out; can be given again
+    /// A guest, by words joined with commas, each of which can be left out: name=N, model=M, shares=S,
+    /// cap=PERCENT, memory=SIZE, kernel=FILE, initrd=FILE, append=TEXT, kvm=on, balloon=on, disk=SIZE,
+    /// drive=SIZE (for a disk to come); can be given again
     #[arg(short, long, value_name = "SPEC", required = true)]
     pub(crate) guest: Vec<String>,
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use cutaway::KERNEL_SYMBOLS;
+use cutaway::Model;
 use cutaway::debugger::command::{continuations, execute};
 use cutaway::debugger::explorer::Explorer;
 use cutaway::debugger::{Line, Style, Symbols};
@@ -23,6 +23,7 @@ use crate::guest;
 use crate::prompt::Prompt;
 use crate::replay::{open, replay_failure};
 use crate::session::open_failure;
+use crate::vm::symbols_for;
 
 const PROMPT: &str = "(cutaway) ";
 const GREETING: &str = "\
@@ -80,7 +81,10 @@ fn symbols(args: &ExploredArgs) -> Result<Symbols, Failure> {
             let what = format!("cannot read {}: {error}", path.display());
             Failure::new(BAD_INPUT, what, "give --symbols a file that is there")
         })?,
-        None if is_own => KERNEL_SYMBOLS.to_owned(),
+        None if is_own => {
+            let model = args.guest.model.as_deref().and_then(Model::by_name);
+            symbols_for(model).to_owned()
+        }
         None => String::new(),
     };
     Symbols::parse(&text)

@@ -24,6 +24,10 @@ pub(crate) fn parse(texts: &[String]) -> Result<Devices, Failure> {
     for text in texts {
         let mut words = text.split(',');
         match words.next().unwrap_or_default() {
+            "help" => {
+                let what = format!("the devices are\n{DEVICE_HELP}");
+                return Err(Failure::new(BAD_INPUT, what, "give one of them"));
+            }
             "virtio-balloon" => devices.balloon = true,
             "virtio-blk" if devices.disk_bytes > 0 => {
                 return Err(bad("a machine has one virtio-blk at most".to_owned()));

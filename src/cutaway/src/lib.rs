@@ -49,8 +49,16 @@ pub const TEACHING_KERNEL: &[u8] = include_bytes!("../../../test-roms/kernel.bin
 pub const VIRTUALIZABLE_KERNEL: &[u8] =
     include_bytes!("../../../test-roms/kernel-virtualizable.bin");
 
+/// The names of [`VIRTUALIZABLE_KERNEL`]'s addresses.
+pub const VIRTUALIZABLE_KERNEL_SYMBOLS: &str =
+    include_str!("../../../test-roms/kernel-virtualizable.sym");
+
 /// The same as a paravirtual guest.
 pub const PARAVIRTUAL_KERNEL: &[u8] = include_bytes!("../../../test-roms/kernel-paravirtual.bin");
+
+/// The names of [`PARAVIRTUAL_KERNEL`]'s addresses.
+pub const PARAVIRTUAL_KERNEL_SYMBOLS: &str =
+    include_str!("../../../test-roms/kernel-paravirtual.sym");
 
 /// The same with a hypervisor of type 2: a virtual machine, by SVM, beside its tasks.
 pub const HOST_KERNEL: &[u8] = include_bytes!("../../../test-roms/kernel-host.bin");

@@ -147,6 +147,14 @@ impl Actions {
         Ok(Self { due, snapshots, clones, done: String::new() })
     }
 
+    /// Refuses what is to be done when the run is over.
+    pub(super) fn end_before(&self, end: u64) -> Result<(), Failure> {
+        let Some(late) = self.due.iter().find(|action| action.at >= end) else { return Ok(()) };
+        let (option, at) = (late.kind.option(), grouped(late.at));
+        let what = format!("{option} {}: tick {at} is behind the end of the run", late.guest);
+        Err(Failure::new(BAD_INPUT, what, "--max-instructions lets it run longer"))
+    }
+
     /// When something is to be done next.
     pub(super) fn next(&self) -> Option<u64> {
         self.due.last().map(|action| action.at)

@@ -6,14 +6,13 @@ use std::path::Path;
 use cutaway::host::{FileUse, read_file};
 use cutaway::machine::{Devices, GuestPages, Host, Share, Slice};
 use cutaway::{
-    BALLOON_KERNEL, BALLOON_KERNEL_SYMBOLS, Boot, Config, CpuModel, KERNEL_SYMBOLS, Machine, Model,
-    OnReset,
+    BALLOON_KERNEL, BALLOON_KERNEL_SYMBOLS, Boot, Config, CpuModel, Machine, Model, OnReset,
 };
 
 use indicatif::ProgressBar;
 
 use super::actions::Actions;
-use super::table::kernel_for;
+use super::table::{kernel_for, symbols_for};
 use crate::args::VmHostArgs;
 use crate::device::disk_bytes;
 use crate::exit::{BAD_INPUT, DONE, HOST_FAILED};
@@ -23,6 +22,8 @@ use cutaway::debugger::grouped;
 
 /// Columns of the chart of who had the CPU.
 const COLUMNS: usize = 64;
+/// The least bytes of a host's memory.
+const LEAST_MEMORY: u64 = 64 << 10;
 /// Ticks between two looks at how far it is.
 const TOLD: u64 = 50_000_000;
 
@@ -75,7 +76,16 @@ impl Spec {
             };
             let unfit = || bad(format!("'{value}' is no value for {key}"));
             match key {
-                "name" => spec.name = value.to_owned(),
+                "name" => {
+                    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+                    if value.is_empty() || !value.chars().all(plain) {
+                        return Err(bad(format!(
+                            "'{}' is no name: letters, digits, -, _ and . make one",
+                            value.escape_debug()
+                        )));
+                    }
+                    spec.name = value.to_owned();
+                }
                 "model" if value == "none" => spec.model = None,
                 "model" => spec.model = Some(Model::by_name(value).ok_or_else(unfit)?),
                 "shares" => {
@@ -109,8 +119,8 @@ impl Spec {
     fn symbols(&self) -> &'static str {
         match (&self.kernel, self.model) {
             (None, _) if self.devices.balloon => BALLOON_KERNEL_SYMBOLS,
-            (None, None | Some(Model::Translate | Model::Hardware)) => KERNEL_SYMBOLS,
-            _ => "",
+            (None, model) => symbols_for(model),
+            (Some(_), _) => "",
         }
     }
 
@@ -158,10 +168,17 @@ pub(crate) fn host_of(
     let (mut host, mut symbols) = (Host::new(), Vec::new());
     for (number, text) in specs.iter().enumerate() {
         let spec = Spec::parse(text, number)?;
+        if host.guests().iter().any(|guest| guest.name() == spec.name) {
+            return Err(bad(format!("two guests are called {}", spec.name)));
+        }
         host.add(&spec.name, spec.machine()?, spec.share);
         symbols.push(spec.symbols());
     }
     if let Some(bytes) = memory {
+        if bytes < LEAST_MEMORY {
+            let what = format!("--host-memory: {bytes} bytes are no memory for guests");
+            return Err(Failure::new(BAD_INPUT, what, "give 64K or more"));
+        }
         host.set_memory(bytes);
     }
     Ok((host, symbols))
@@ -171,6 +188,7 @@ pub(crate) fn host_of(
 pub(super) fn host(args: &VmHostArgs) -> Result<u8, Failure> {
     let (mut host, _) = host_of(&args.guest, args.host_memory)?;
     let mut actions = Actions::of(args)?;
+    actions.end_before(args.max_instructions)?;
     let bar = progress();
     let mut chart = Chart::new(args.max_instructions, host.guests().len());
     let mut told = 0;
@@ -192,6 +210,7 @@ pub(super) fn host(args: &VmHostArgs) -> Result<u8, Failure> {
     print!("{}", actions.text());
     print!("{}", shares(&mut host)?);
     print!("{}", memory(&host));
+    print!("{}", balloons(&host));
     Ok(DONE)
 }
 
@@ -244,6 +263,25 @@ impl Chart {
         let _ = writeln!(text, "{:<12} |a column is {} ticks\n", "", grouped(self.width));
         text
     }
+}
+
+/// How far the guests with balloons came.
+fn balloons(host: &Host) -> String {
+    let mut text = String::new();
+    for guest in host.guests() {
+        let Some(size) =
+            guest.machine().balloon().filter(|size| size.wanted > 0 || size.actual > 0)
+        else {
+            continue;
+        };
+        let (actual, wanted) = (grouped(size.actual.into()), grouped(size.wanted.into()));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "balloon of {}: {actual} of {wanted} pages", guest.name());
+    }
+    if host.pages_moving() > 0 {
+        let _ = writeln!(text, "{} pages have not moved yet", grouped(host.pages_moving()));
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
 }
 
 /// What is in the host's memory, if it has one of its own.

@@ -6,7 +6,7 @@ mod table;
 mod types;
 
 pub(crate) use host::host_of;
-pub(crate) use table::kernel_for;
+pub(crate) use table::{kernel_for, symbols_for};
 
 use std::fmt::Write;
 

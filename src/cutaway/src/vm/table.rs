@@ -6,8 +6,9 @@ use std::rc::Rc;
 
 use cutaway::machine::{Kind, Options, Reason, Vm};
 use cutaway::{
-    Boot, CharSink, Config, CpuModel, Machine, Model, OnReset, PARAVIRTUAL_KERNEL, Stop,
-    TEACHING_KERNEL, VIRTUALIZABLE_KERNEL,
+    Boot, CharSink, Config, CpuModel, KERNEL_SYMBOLS, Machine, Model, OnReset, PARAVIRTUAL_KERNEL,
+    PARAVIRTUAL_KERNEL_SYMBOLS, Stop, TEACHING_KERNEL, VIRTUALIZABLE_KERNEL,
+    VIRTUALIZABLE_KERNEL_SYMBOLS,
 };
 
 use crate::exit::BAD_INPUT;
@@ -69,6 +70,15 @@ pub(crate) fn kernel_for(model: Option<Model>) -> &'static [u8] {
         Some(Model::Trap) => VIRTUALIZABLE_KERNEL,
         Some(Model::Para) => PARAVIRTUAL_KERNEL,
         Some(Model::Translate | Model::Hardware) | None => TEACHING_KERNEL,
+    }
+}
+
+/// The names of its addresses.
+pub(crate) fn symbols_for(model: Option<Model>) -> &'static str {
+    match model {
+        Some(Model::Trap) => VIRTUALIZABLE_KERNEL_SYMBOLS,
+        Some(Model::Para) => PARAVIRTUAL_KERNEL_SYMBOLS,
+        Some(Model::Translate | Model::Hardware) | None => KERNEL_SYMBOLS,
     }
 }
 
