@@ -166,8 +166,8 @@ Examples:
       what a session of the teaching kernel costs by each model, as a table
   cutaway vm types
       a partition, a monitor on the machine, a monitor in a host kernel: who runs where
-  cutaway vm host --guest shares=1 --guest shares=2 --guest shares=4
-      three guests that share the CPU, and what each gets; with --step on the stepping screen
+  cutaway vm host --guest name=a,shares=1 --guest name=b,shares=3 --type 'a=spawn spin@100000000'
+      guests that share the CPU, and what each gets; with --step on the stepping screen
   cutaway vm host --guest name=web,model=hardware --clone web*3@400000000 --suspend web@400000000
       a started guest as the template of three more
   cutaway vm host --guest name=a --guest name=b --snapshot a@300000000 --revert a@600000000
@@ -221,8 +221,9 @@ pub(crate) struct VmTypesArgs {
 
 const VM_HOST_EXAMPLES: &str = "\
 Examples:
-  cutaway vm host --guest shares=1 --guest shares=2 --guest shares=4
-      three guests that share the CPU, and what each gets
+  cutaway vm host --guest name=a,shares=1 --guest name=b,shares=3 \\
+          --type 'a=spawn spin@100000000' --type 'b=spawn spin@100000000'
+      two guests that never give up the CPU, and what each gets; else they mostly sleep
   cutaway vm host --guest name=web,shares=2 --guest name=db --step
       the same on the stepping screen: o and O go a slice of the CPU on and back, w looks at
       another guest, :host suspend web keeps one off the CPU
@@ -287,6 +288,10 @@ pub(crate) struct VmHostArgs {
     /// Move the disk of one guest into the empty drive of another; can be given again
     #[arg(long, value_name = "FROM:TO@TICKS")]
     pub(crate) move_disk: Vec<String>,
+
+    /// Type a line at a guest's console at this tick, as "web=spawn spin@100000000"; can be given again
+    #[arg(long = "type", value_name = "NAME=LINE@TICKS")]
+    pub(crate) typed: Vec<String>,
 
     /// Step through the guests on the whole screen, forwards and backwards
     #[arg(long)]

@@ -27,6 +27,7 @@ enum Kind {
     Balloon(u64),
     MoveMemory(u64),
     MoveDisk,
+    Type,
 }
 
 impl Kind {
@@ -42,6 +43,7 @@ impl Kind {
             Self::Balloon(_) => "--balloon",
             Self::MoveMemory(_) => "--move-memory",
             Self::MoveDisk => "--move-disk",
+            Self::Type => "--type",
         }
     }
 
@@ -54,6 +56,7 @@ impl Kind {
             Self::Balloon(_) => "NAME=SIZE@TICKS, such as web=32M@500000000",
             Self::MoveMemory(_) => "FROM:TO=SIZE@TICKS, such as a:b=8M@500000000",
             Self::MoveDisk => "FROM:TO@TICKS",
+            Self::Type => "NAME=LINE@TICKS, such as 'web=spawn spin@500000000'",
             _ => "NAME@TICKS",
         }
     }
@@ -65,6 +68,8 @@ struct Action {
     at: u64,
     kind: Kind,
     guest: String,
+    /// What is typed.
+    line: String,
 }
 
 impl Action {
@@ -78,13 +83,19 @@ impl Action {
             return Err(bad(format!("'{text}' has no @TICKS")));
         };
         let at = at.parse().map_err(|_| bad(format!("'{at}' is no count of ticks")))?;
+        if kind == Kind::Type {
+            let named = guest.split_once('=');
+            let (guest, line) = named.ok_or_else(|| bad(format!("'{text}' has no NAME=")))?;
+            return Ok(Self { at, kind, guest: guest.to_owned(), line: line.to_owned() });
+        }
+        let line = String::new();
         if let Kind::Balloon(_) | Kind::MoveMemory(_) = kind {
             let named = guest.rsplit_once('=');
             let size = named.and_then(|(guest, size)| Some((guest, parse_memory(size).ok()?)));
             let (guest, bytes) = size.ok_or_else(|| bad(format!("'{text}' does not fit")))?;
             let balloon = matches!(kind, Kind::Balloon(_));
             let kind = if balloon { Kind::Balloon(bytes) } else { Kind::MoveMemory(bytes) };
-            return Ok(Self { at, kind, guest: guest.to_owned() });
+            return Ok(Self { at, kind, guest: guest.to_owned(), line });
         }
         if let Kind::Shares(most) | Kind::Cap(most) = kind {
             let named = guest.rsplit_once('=');
@@ -93,7 +104,7 @@ impl Action {
             let (guest, number) = number.ok_or_else(|| bad(format!("'{text}' does not fit")))?;
             let shares = matches!(kind, Kind::Shares(_));
             let kind = if shares { Kind::Shares(number) } else { Kind::Cap(number) };
-            return Ok(Self { at, kind, guest: guest.to_owned() });
+            return Ok(Self { at, kind, guest: guest.to_owned(), line });
         }
         let (guest, kind) = match (kind, guest.rsplit_once('*')) {
             (Kind::Clone(_), Some((guest, count))) => {
@@ -105,7 +116,7 @@ impl Action {
             }
             _ => (guest, kind),
         };
-        Ok(Self { at, kind, guest: guest.to_owned() })
+        Ok(Self { at, kind, guest: guest.to_owned(), line })
     }
 }
 
@@ -134,6 +145,7 @@ impl Actions {
             (Kind::Balloon(0), &args.balloon),
             (Kind::MoveMemory(0), &args.move_memory),
             (Kind::MoveDisk, &args.move_disk),
+            (Kind::Type, &args.typed),
         ];
         let mut due = Vec::new();
         for (kind, texts) in asked {
@@ -245,6 +257,14 @@ impl Actions {
                 host.move_memory(number, taker_number, bytes).map_err(unmoved)?;
                 format!("{} KiB begin to go from {name} to {taker}", grouped(bytes >> 10))
             }
+            Kind::Type => {
+                let line = format!("{}\r", action.line);
+                if let Some(guest) = host.guest_mut(number) {
+                    guest.machine_mut().serial_input(0, line.as_bytes());
+                }
+                host.wake(number);
+                format!("typed at {name}: {}", action.line.escape_debug())
+            }
             Kind::MoveDisk => {
                 host.move_disk(number, taker_number).map_err(unmoved)?;
                 format!("the disk of {name} is in {taker}")
@@ -292,9 +312,15 @@ mod tests {
     #[test]
     fn actions_have_a_guest_and_a_tick() {
         let clones = Action::parse(Kind::Clone(1), "web*3@4000").unwrap();
-        assert_eq!(clones, Action { at: 4000, kind: Kind::Clone(3), guest: "web".to_owned() });
+        assert_eq!(
+            clones,
+            Action { at: 4000, kind: Kind::Clone(3), guest: "web".to_owned(), line: String::new() }
+        );
         let one = Action::parse(Kind::Clone(1), "a@b@7").unwrap();
-        assert_eq!(one, Action { at: 7, kind: Kind::Clone(1), guest: "a@b".to_owned() });
+        assert_eq!(
+            one,
+            Action { at: 7, kind: Kind::Clone(1), guest: "a@b".to_owned(), line: String::new() }
+        );
         for bad in ["web", "web@", "web@x", "web*0@1", "web*1001@1", "web*x@1"] {
             assert!(Action::parse(Kind::Clone(1), bad).is_err(), "{bad}");
         }

@@ -42,7 +42,8 @@ pub(crate) fn vm(command: &VmCommand) -> Result<u8, Failure> {
         VmCommand::Host(args) if args.step || args.screen.is_given() => {
             let at_ticks = [&args.snapshot, &args.revert, &args.clone, &args.suspend];
             let more = [&args.resume, &args.shares, &args.cap];
-            if at_ticks.iter().chain(&more).any(|asked| !asked.is_empty()) {
+            let moved = [&args.balloon, &args.move_memory, &args.move_disk, &args.typed];
+            if at_ticks.iter().chain(&more).chain(&moved).any(|asked| !asked.is_empty()) {
                 let what = "what is done at ticks belongs to a run without a screen".to_owned();
                 let remedy = "do it by -e: 'host goto TICKS', then 'host suspend NAME'";
                 return Err(Failure::new(BAD_INPUT, what, remedy));
