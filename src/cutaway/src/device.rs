@@ -82,7 +82,7 @@ mod tests {
             "virtio-blk,size=1G",
             "virtio-balloon,x",
             "virtio-blk,y",
-            "virtio-blk,size=5000k",
+            "virtio-blk,size=5001k",
         ] {
             assert!(parsed(&[bad]).is_err(), "{bad}");
         }
