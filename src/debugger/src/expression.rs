@@ -12,7 +12,7 @@ use crate::mode;
 use crate::symbols::Symbols;
 use cutaway_cpu::{CpuState, Seg};
 use cutaway_isa::Rflags;
-use cutaway_machine::{BalloonSize, Reason, Vm};
+use cutaway_machine::{BalloonSize, Machine, Reason, Vm};
 use cutaway_memory::GuestMemory;
 
 /// Brackets and signs inside each other, at most.
@@ -291,7 +291,11 @@ impl<'a> Parser<'a> {
             "copied" => pages()?.copied,
             "readin" => pages()?.read_in,
             "twice" => pages()?.paged_twice,
-            "balloon" => pages()?.balloon,
+            "balloon" if run.memory().is_some() => pages()?.balloon,
+            "balloon" => {
+                let balloon = run.machine(guest).and_then(Machine::balloon);
+                balloon.map_or(0, |size| size.actual.into())
+            }
             _ => return Err(format!("'{word}' is nothing of a host")),
         })
     }
