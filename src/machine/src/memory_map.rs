@@ -5,7 +5,8 @@
 //! 000a_0000 - 000d_ffff   device memory; nobody drives it yet
 //! 000e_0000 - 000f_ffff   the end of the ROM; RAM with the ACPI tables if a kernel is booted directly
 //! 0010_0000 - bfff_ffff   RAM
-//! c000_0000 - ffff_ffff   device memory; the ROM ends at ffff_ffff
+//! c000_0000 - ffff_ffff   device memory: virtio devices from feb0_0000 on, APICs at fec0_0000 and fee0_0000 if
+//!                         the CPU has one; the ROM ends at ffff_ffff
 //! 1_0000_0000 -           RAM beyond 3 GiB
 //! ```
 //! As on a PC, the RAM that device memory hides between 640 KiB and 1 MiB is lost, and what

@@ -20,7 +20,7 @@ use crate::memory_map;
 use cutaway_memory::{GuestMemory, PAGE_SIZE};
 pub(crate) use entry::Entry;
 
-/// The largest ROM: it must stay clear of the addresses of the interrupt controllers to come.
+/// The largest ROM: it must stay clear of the registers of APICs and virtio devices.
 pub(crate) const MAX_ROM_BYTES: u64 = 16 * memory_map::MIB;
 
 /// What a machine starts.
